@@ -1,0 +1,1 @@
+"""Venues behind one protocol: brokers/base.py says what a broker is."""

@@ -1,0 +1,114 @@
+"""The only module that asks what time it is; everything else is handed a Clock."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from tradekit.errors import UsageError
+
+
+class Clock(Protocol):
+    """What a desk needs to know of time. `name` goes into run rows: system, virtual or scaled."""
+
+    @property
+    def name(self) -> str: ...
+
+    def now(self) -> datetime:
+        """The present, an aware UTC time."""
+        ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward, for durations and deadlines."""
+        ...
+
+
+class SystemClock:
+    """The host's own clock."""
+
+    name = "system"
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class ManualClock:
+    """Stands still until somebody moves it: replays and tests. Never goes backwards."""
+
+    name = "virtual"
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def set(self, at: datetime) -> None:
+        """Move to `at`; an earlier time is ignored."""
+        self._at = max(self._at, at)
+
+    def sleep(self, seconds: float) -> None:
+        self._at += timedelta(seconds=max(0.0, seconds))
+
+    def monotonic(self) -> float:
+        return self._at.timestamp()
+
+
+class ScaledClock:
+    """Starts at `at` and runs `rate` times as fast as the host."""
+
+    name = "scaled"
+
+    def __init__(self, at: datetime, rate: float) -> None:
+        self._at, self._rate, self._start = at, rate, time.monotonic()
+
+    def now(self) -> datetime:
+        return self._at + timedelta(seconds=(time.monotonic() - self._start) * self._rate)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds) / self._rate)
+
+    def monotonic(self) -> float:
+        return (time.monotonic() - self._start) * self._rate
+
+
+def clock_from(text: str | None) -> Clock:
+    """The clock that TRADEKIT_CLOCK asks for: empty, `ISO` (stands still) or `ISO@rate`.
+
+    Raises UsageError where the text is neither.
+    """
+    if not text:
+        return SystemClock()
+    iso, _, rate = text.partition("@")
+    try:
+        at = parse_time(iso)
+        speed = float(rate) if rate else None
+    except ValueError:
+        raise UsageError(
+            f"TRADEKIT_CLOCK={text} is not a time",
+            "write TRADEKIT_CLOCK=2026-02-13T14:35:00Z or, sixty times as fast, ...Z@60",
+        ) from None
+    if speed is None:
+        return ManualClock(at)
+    if speed <= 0:
+        raise UsageError(f"TRADEKIT_CLOCK={text}: the rate must be above 0", "leave @rate away")
+    return ScaledClock(at, speed)
+
+
+def parse_time(text: str) -> datetime:
+    """An aware UTC time from ISO-8601 text; no zone means UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text.strip())
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def iso(at: datetime) -> str:
+    """`2026-02-13T14:35:00Z`, with as many fraction digits as the time has."""
+    text = at.astimezone(UTC).isoformat()
+    return text.removesuffix("+00:00") + "Z"

@@ -1,0 +1,195 @@
+"""Settings: what desk.yaml may say, with the default of every key. Reading the file is base/settings_file.py.
+
+Fractions, not percents (0.009 is 0.9 %); `_s` are seconds; money is in the desk's quote currency.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from tradekit.model import ExitPlan
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of desk.yaml; an unknown key is an error."""
+
+
+class DeskSettings(Section):
+    name: str = "desk"
+    currency: str = "USD"
+    calendar: str = "XNYS"  # an exchange_calendars name, or 24/7
+    timezone: str = "America/New_York"  # exchange time; 24/7 desks: UTC
+    benchmark: str | None = "SPY"
+    broker: str = "paper"
+    allocation: Annotated[float, Meta(gt=0, le=1)] = 1.0  # share of the account's equity that this desk trades
+
+
+class PaperFee(Section):
+    """One line of the dated fee table: `amount` per share, per trade, or as a fraction of notional."""
+
+    kind: str  # sec | taf | cat | commission ...
+    since: str  # ISO date; the latest row of a kind at or before the fill's session counts
+    rate: Decimal
+    per: Literal["share", "trade", "notional"]
+    side: Literal["buy", "sell", "both"] = "sell"
+    cap: Decimal | None = None  # per order and kind
+    rounding: Literal["cent-up", "cent", "none"] = "cent-up"
+
+
+class PaperSettings(Section):
+    cash: Annotated[Decimal, Meta(ge=0)] = Decimal(100000)
+    holdings: dict[str, Decimal] = {}  # shares that are not the desk's: never sold
+    half_spread: Fraction = 0.0002  # the larger of this and half a tick
+    half_spread_small: Fraction = 0.001  # small caps
+    slippage: Fraction = 0.0005
+    participation: Annotated[float, Meta(gt=0, le=1)] = 0.10
+    latency_s: NonNegative = 0.5
+    touch: bool = False  # true: a limit fills when price touches it; false: one tick through
+    maker: NonNegative = 0.0  # fraction of notional
+    taker: NonNegative = 0.0
+    fees: list[PaperFee] | None = None  # None: the built-in US regulatory table; []: none
+
+
+class MarketSettings(Section):
+    bars: str = "bars.db"  # relative to the desk
+    source: str | None = None  # read only this source's series
+    tick: Annotated[Decimal, Meta(gt=0)] = Decimal("0.01")
+    lot: Annotated[Decimal, Meta(gt=0)] = Decimal(1)  # smallest quantity step
+
+
+class ScanSettings(Section):
+    strategies: list[str] = ["momentum"]
+    buy_types: list[str] = ["open", "midday"]  # candidates of other scan types are recorded, never bought
+    min_price: NonNegative = 5.0
+    min_change: float = 0.005
+    min_rvol: NonNegative = 1.2
+    min_notional: NonNegative = 100000.0  # 24/7 desks instead of min_price: usual daily turnover
+
+
+class DecideSettings(Section):
+    by: Literal["rules", "human"] = "rules"
+    buy_score: NonNegative = 12.0
+    watch_score: NonNegative = 8.0
+    expires_s: Annotated[int, Meta(gt=0)] = 300
+    human_expires_s: Annotated[int, Meta(gt=0)] = 900
+    chase: Fraction = 0.01
+    conviction_floor: Fraction = 0.6
+    masters: Count = 3
+
+
+class EntrySettings(Section):
+    limit_offset: Fraction = 0.003  # over the ask
+    cancel_after_s: Annotated[int, Meta(gt=0)] = 60
+    send_deadline_s: Positive = 10.0
+    moo_as_day_market: bool = False
+
+
+class SizingSettings(Section):
+    mode: Literal["fraction", "notional", "risk"] = "fraction"
+    fraction: Fraction = 0.10  # of desk equity
+    notional: Annotated[Decimal, Meta(gt=0)] = Decimal(5000)
+    risk: Fraction = 0.005  # of desk equity, to the stop
+
+
+class EndOfDaySettings(Section):
+    limit_s: Count = 900  # before the close: marketable limit
+    market_s: Count = 600
+    alert_s: Count = 300
+    moc: bool = False
+    moc_cutoff_s: Count = 720
+
+
+class ExitSettings(Section):
+    protect: Literal["disaster", "exact", "none"] = "disaster"
+    disaster_min: Fraction = 0.02
+    interval_s: Annotated[int, Meta(gt=0)] = 60  # how often monitor-exits is meant to run
+    triggered_unfilled_s: Count = 15
+    limit_offset: Fraction = 0.005  # marketable limit and extended-hours exits: under the bid
+    max_discount: Fraction = 0.03
+    second_look_s: NonNegative = 1.5
+    reversal_alert: Count = 3
+    reversal_close: Count = 5
+    reversal_every_s: Annotated[int, Meta(gt=0)] = 1800
+    plans: dict[str, ExitPlan] = {}  # by strategy name; a key that is absent keeps the strategy's own
+
+
+class RiskSettings(Section):
+    max_positions: Count = 6
+    max_per_cap: Count | None = None
+    max_per_scan: Count = 3
+    daily_loss: Fraction = 0.02
+    drawdown: Fraction = 0.08
+    position_size: Fraction = 0.10
+    exposure: Fraction = 0.60
+    exposure_cap: Fraction = 1.0
+    consecutive_losses: Count = 6
+    reject_streak: Count = 3
+    strategy_risk: Fraction = 0.005
+    reopen_wait_s: Count = 300
+    too_late_s: Count = 3600
+    entries_per_day: Count = 12
+    entries_per_symbol: Count = 1
+    stale_quote_s: Positive = 20.0
+    stale_bars: Positive = 2.0  # timeframes
+    order_rate: Count = 20  # entries a minute
+    symbol_cooldown_s: Count = 60
+    spread: Fraction = 0.003
+    spread_small: Fraction = 0.008
+    spread_of_stop: Fraction = 0.25
+    min_turnover: NonNegative = 10_000_000.0  # median of 20 days
+    min_turnover_small: NonNegative = 3_000_000.0
+    turnover_share: Fraction = 0.01
+    recent_volume_share: Fraction = 0.10
+    room_to_profit: NonNegative = 3.0
+    price_collar: Fraction = 0.05
+    max_per_sector: Count = 2
+    correlation: Fraction | None = None  # off; 0.8 over 60 days where it is on
+    correlation_days: Count = 60
+    duplicate_s: Count = 60
+    restricted: list[str] = []
+    allowed: list[str] | None = None
+    regime: dict[str, Count] = {"up": 6, "sideways": 4, "down": 2, "dead": 0}
+    day_trade_rule: Literal["none", "broker", "legacy", "settled-cash"] = "broker"
+    skip_buys_when_healthy: bool = False
+    healthy_positions: Count = 3
+    healthy_within_s: Count = 2100
+    exit_interval_multiple: NonNegative = 5.0
+    max_order_notional: Annotated[Decimal, Meta(gt=0)] | None = None
+    flatten_on: list[str] = []
+    held_unmanaged: bool = True
+    closed_today: bool = True
+
+
+class Settings(Section):
+    """The whole of desk.yaml. `strategies` holds each strategy's own fields, checked when it is built."""
+
+    desk: DeskSettings = field(default_factory=DeskSettings)
+    market: MarketSettings = field(default_factory=MarketSettings)
+    paper: PaperSettings = field(default_factory=PaperSettings)
+    scan: ScanSettings = field(default_factory=ScanSettings)
+    decide: DecideSettings = field(default_factory=DecideSettings)
+    entry: EntrySettings = field(default_factory=EntrySettings)
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    exits: ExitSettings = field(default_factory=ExitSettings)
+    end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
+    risk: RiskSettings = field(default_factory=RiskSettings)
+    strategies: dict[str, dict[str, Any]] = {}
+    schedule: list[dict[str, Any]] | None = None  # None: the default schedule
+
+
+class Symbol(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of universe.yaml. A symbol that is not listed has cap None."""
+
+    symbol: str
+    cap: str | None = None
+    sector: str | None = None
+    kind: str | None = None  # leveraged | inverse | etf | ...
+    since: str | None = None
+    until: str | None = None

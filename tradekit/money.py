@@ -1,0 +1,70 @@
+"""Decimal in memory, REAL on disk: the crossings, and the roundings that money knows.
+
+Up to 15 significant digits a decimal survives the way through a double and back; `repr` gives the
+shortest text that names the double, so `dec(real(x)) == x` for all of those.
+"""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+
+from tradekit.errors import UsageError
+
+DIGITS = 15
+_WIRE = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
+LEDGER_UNITS = {"USD": Decimal("0.000001")}
+CRYPTO_UNIT = Decimal("0.0000000001")
+ZERO = Decimal(0)
+
+
+def dec(x: float | int | str | Decimal) -> Decimal:
+    """A number as Decimal, by its shortest text: 0.1 gives 0.1."""
+    if isinstance(x, Decimal):
+        return x
+    if isinstance(x, float):
+        text = repr(x)
+        return Decimal(text[:-2] if text.endswith(".0") else text)
+    return Decimal(x)
+
+
+def real(x: Decimal) -> float:
+    """The double that stands for `x` on disk. UsageError where it would not come back as `x`."""
+    value = float(x)
+    if Decimal(repr(value)) != x:
+        raise UsageError(f"{x} has more than {DIGITS} significant digits", "round it and try again")
+    return value
+
+
+def wire(text: str | float | int | Decimal) -> Decimal:
+    """What a broker said, rounded to the 15 digits that the store keeps; never refused."""
+    return _WIRE.plus(dec(text))
+
+
+def book(amount: Decimal, currency: str = "USD") -> Decimal:
+    """Computed money, rounded half-even once to the ledger's unit (USD 1e-6, crypto 1e-10)."""
+    unit = LEDGER_UNITS.get(currency, CRYPTO_UNIT)
+    return _plain(amount.quantize(unit, rounding=ROUND_HALF_EVEN))
+
+
+def shown_average(total: Decimal, qty: Decimal) -> Decimal:
+    """An average price to 12 digits, for show; P&L never comes from it."""
+    return _plain(Context(prec=12, rounding=ROUND_HALF_EVEN).divide(total, qty))
+
+
+def floor_tick(price: Decimal, tick: Decimal) -> Decimal:
+    """The tick at or below `price`."""
+    return _plain((price / tick).to_integral_value(ROUND_FLOOR) * tick)
+
+
+def ceil_tick(price: Decimal, tick: Decimal) -> Decimal:
+    """The tick at or above `price`."""
+    return _plain((price / tick).to_integral_value(ROUND_CEILING) * tick)
+
+
+def against_us(price: Decimal, tick: Decimal, side: str) -> Decimal:
+    """Rounded to the tick so that we pay more or get less."""
+    return ceil_tick(price, tick) if side == "buy" else floor_tick(price, tick)
+
+
+def _plain(x: Decimal) -> Decimal:
+    """Without trailing zeros and without an exponent: 1E+2 becomes 100."""
+    x = x.normalize()
+    return x.quantize(Decimal(1)) if x.as_tuple().exponent > 0 else x  # type: ignore[operator]
