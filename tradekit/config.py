@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from tradekit.model import ExitPlan
 
@@ -71,6 +71,7 @@ class ScanSettings(Section):
     min_change: float = 0.005
     min_rvol: NonNegative = 1.2
     min_notional: NonNegative = 100000.0  # 24/7 desks instead of min_price: usual daily turnover
+    allow_leveraged: bool = False  # true: funds of kind leveraged or inverse are scanned too
 
 
 class DecideSettings(Section):
@@ -79,6 +80,7 @@ class DecideSettings(Section):
     watch_score: NonNegative = 8.0
     expires_s: Annotated[int, Meta(gt=0)] = 300
     human_expires_s: Annotated[int, Meta(gt=0)] = 900
+    stale_s: Annotated[int, Meta(gt=0)] = 900  # an older candidate is skipped: scan again
     chase: Fraction = 0.01
     conviction_floor: Fraction = 0.6
     masters: Count = 3
@@ -106,6 +108,30 @@ class EndOfDaySettings(Section):
     moc_cutoff_s: Count = 720
 
 
+class PlanSettings(Section):
+    """The parts of an exit plan that desk.yaml names; what it leaves out stays as the strategy has it.
+
+    `null` switches a part off, which is why "not named" needs a mark of its own.
+    """
+
+    stop: Fraction | None | UnsetType = UNSET
+    target: Positive | None | UnsetType = UNSET
+    after_target: Literal["exit", "arm-trail"] | UnsetType = UNSET
+    trail: Fraction | None | UnsetType = UNSET
+    trail_from: Literal["target", "entry"] | UnsetType = UNSET
+    max_hold_s: Annotated[int, Meta(gt=0)] | None | UnsetType = UNSET
+    intent: Literal["day", "swing"] | UnsetType = UNSET
+    flat_before_close_s: Count | None | UnsetType = UNSET
+    close_above: Positive | None | UnsetType = UNSET
+    stop_atr: Positive | None | UnsetType = UNSET
+
+    def over(self, plan: ExitPlan) -> dict[str, Any]:
+        """`plan` as a mapping, with the parts that are named here in place of its own."""
+        merged: dict[str, Any] = msgspec.to_builtins(plan)
+        merged.update(msgspec.to_builtins(self))
+        return merged
+
+
 class ExitSettings(Section):
     protect: Literal["disaster", "exact", "none"] = "disaster"
     disaster_min: Fraction = 0.02
@@ -117,7 +143,7 @@ class ExitSettings(Section):
     reversal_alert: Count = 3
     reversal_close: Count = 5
     reversal_every_s: Annotated[int, Meta(gt=0)] = 1800
-    plans: dict[str, ExitPlan] = {}  # by strategy name; a key that is absent keeps the strategy's own
+    plans: dict[str, PlanSettings] = {}  # by strategy name; a key that is absent keeps the strategy's own
 
 
 class RiskSettings(Section):
