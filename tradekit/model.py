@@ -70,7 +70,7 @@ class BarSource(Protocol):
         ...
 
 
-class Scan(Record):
+class Scan(Record, frozen=True, kw_only=True):
     id: str
     session: date
     at: datetime
@@ -81,7 +81,7 @@ class Scan(Record):
     context: dict[str, Any]
 
 
-class MarketSnapshot(Record):
+class MarketSnapshot(Record, frozen=True, kw_only=True):
     at: datetime
     benchmark: str
     price: Decimal | None
@@ -93,7 +93,7 @@ class MarketSnapshot(Record):
     stale: bool = False
 
 
-class Candidate(Record):
+class Candidate(Record, frozen=True, kw_only=True):
     id: str
     scan_id: str
     session: date
@@ -117,7 +117,7 @@ class Candidate(Record):
     max_drawdown: float | None = None
 
 
-class Decision(Record):
+class Decision(Record, frozen=True, kw_only=True):
     id: str
     candidate_id: str | None
     position_id: str | None
@@ -143,7 +143,7 @@ class Decision(Record):
     plan: dict[str, Any] = {}  # the ExitPlan that an entry will carry
 
 
-class RiskCheck(Record):
+class RiskCheck(Record, frozen=True, kw_only=True):
     id: str
     decision_id: str | None
     order_id: str | None
@@ -154,7 +154,7 @@ class RiskCheck(Record):
     limits: dict[str, Any]
 
 
-class Order(Record):
+class Order(Record, frozen=True, kw_only=True):
     id: str
     client_order_id: str
     broker_order_id: str | None = None
@@ -189,7 +189,7 @@ class Order(Record):
     run_id: str | None = None
 
 
-class Fill(Record):
+class Fill(Record, frozen=True, kw_only=True):
     id: str
     broker_fill_id: str
     order_id: str | None
@@ -205,7 +205,7 @@ class Fill(Record):
     raw: str | None = None
 
 
-class ExitPlan(Record):
+class ExitPlan(Record, frozen=True, kw_only=True):
     """How a position leaves, as fractions of its entry price; None switches a part off.
 
     `after_target`: exit, or arm-trail (then `trail` below the high, never below entry + half the target).
@@ -226,7 +226,7 @@ class ExitPlan(Record):
     target_price: float | None = None
 
 
-class Position(Record):
+class Position(Record, frozen=True, kw_only=True):
     id: str
     symbol: str
     side: Literal["long", "short"]
@@ -250,7 +250,7 @@ class Position(Record):
     protected_by: str | None
 
 
-class Mark(Record):
+class Mark(Record, frozen=True, kw_only=True):
     """What the passes have seen of a position; all marks of a pass are written in one transaction."""
 
     position_id: str
@@ -266,7 +266,7 @@ class Mark(Record):
     note: str | None = None  # why it is held overnight, halted, ...
 
 
-class Trade(Record):
+class Trade(Record, frozen=True, kw_only=True):
     id: str
     symbol: str
     side: Literal["long", "short"]
@@ -294,7 +294,7 @@ class Trade(Record):
     because: str
 
 
-class Adjustment(Record):
+class Adjustment(Record, frozen=True, kw_only=True):
     id: str
     at: datetime
     kind: Literal[
@@ -307,7 +307,7 @@ class Adjustment(Record):
     ref: str | None
 
 
-class Halt(Record):
+class Halt(Record, frozen=True, kw_only=True):
     id: str
     at: datetime
     kind: str  # manual | daily-loss | drawdown | consecutive-losses | reject-streak
@@ -318,7 +318,7 @@ class Halt(Record):
     session: date | None = None
 
 
-class Slot(Record):
+class Slot(Record, frozen=True, kw_only=True):
     name: str
     session: date
     due_at: datetime
@@ -326,7 +326,7 @@ class Slot(Record):
     run_id: str | None
 
 
-class Account(Record):
+class Account(Record, frozen=True, kw_only=True):
     at: datetime
     equity: Decimal | None
     cash: Decimal
@@ -342,7 +342,7 @@ class Account(Record):
     session: date | None = None
 
 
-class Run(Record):
+class Run(Record, frozen=True, kw_only=True):
     id: str
     command: str
     argv: str
@@ -355,7 +355,7 @@ class Run(Record):
     settings_hash: str
 
 
-class Event(Record):
+class Event(Record, frozen=True, kw_only=True):
     id: str
     at: datetime
     session: date | None
@@ -366,7 +366,7 @@ class Event(Record):
     data: dict[str, Any] = {}
 
 
-class Quote(Record):
+class Quote(Record, frozen=True, kw_only=True):
     """Bid and ask at `at` (the end of the bar it was made of, or the venue's own time)."""
 
     symbol: str
