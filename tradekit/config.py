@@ -20,6 +20,13 @@ Count = Annotated[int, Meta(ge=0)]
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping of desk.yaml; an unknown key is an error."""
 
+    def __post_init__(self) -> None:
+        """No setting that is a Decimal makes sense below 0 (msgspec bounds numbers, not Decimals)."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not (value.is_finite() and value >= 0):
+                raise ValueError(f"{name}: {value} is below 0 or not a number")
+
 
 class DeskSettings(Section):
     name: str = "desk"
@@ -44,7 +51,7 @@ class PaperFee(Section):
 
 
 class PaperSettings(Section):
-    cash: Annotated[Decimal, Meta(ge=0)] = Decimal(100000)
+    cash: Decimal = Decimal(100000)
     holdings: dict[str, Decimal] = {}  # shares that are not the desk's: never sold
     half_spread: Fraction = 0.0002  # the larger of this and half a tick
     half_spread_small: Fraction = 0.001  # small caps
@@ -60,13 +67,13 @@ class PaperSettings(Section):
 class MarketSettings(Section):
     bars: str = "bars.db"  # relative to the desk
     source: str | None = None  # read only this source's series
-    tick: Annotated[Decimal, Meta(gt=0)] = Decimal("0.01")
-    lot: Annotated[Decimal, Meta(gt=0)] = Decimal(1)  # smallest quantity step
+    tick: Decimal = Decimal("0.01")
+    lot: Decimal = Decimal(1)  # smallest quantity step
 
 
 class ScanSettings(Section):
-    strategies: list[str] = ["momentum"]
-    buy_types: list[str] = ["open", "midday"]  # candidates of other scan types are recorded, never bought
+    strategies: list[str] = field(default_factory=lambda: ["momentum"])
+    buy_types: list[str] = field(default_factory=lambda: ["open", "midday"])  # candidates of other scan types are recorded, never bought
     min_price: NonNegative = 5.0
     min_change: float = 0.005
     min_rvol: NonNegative = 1.2
@@ -96,7 +103,7 @@ class EntrySettings(Section):
 class SizingSettings(Section):
     mode: Literal["fraction", "notional", "risk"] = "fraction"
     fraction: Fraction = 0.10  # of desk equity
-    notional: Annotated[Decimal, Meta(gt=0)] = Decimal(5000)
+    notional: Decimal = Decimal(5000)
     risk: Fraction = 0.005  # of desk equity, to the stop
 
 
@@ -181,13 +188,15 @@ class RiskSettings(Section):
     duplicate_s: Count = 60
     restricted: list[str] = []
     allowed: list[str] | None = None
-    regime: dict[str, Count] = {"up": 6, "sideways": 4, "down": 2, "dead": 0}
+    regime: dict[str, Count] = field(
+        default_factory=lambda: {"up": 6, "sideways": 4, "down": 2, "dead": 0}
+    )
     day_trade_rule: Literal["none", "broker", "legacy", "settled-cash"] = "broker"
     skip_buys_when_healthy: bool = False
     healthy_positions: Count = 3
     healthy_within_s: Count = 2100
     exit_interval_multiple: NonNegative = 5.0
-    max_order_notional: Annotated[Decimal, Meta(gt=0)] | None = None
+    max_order_notional: Decimal | None = None
     flatten_on: list[str] = []
     held_unmanaged: bool = True
     closed_today: bool = True
