@@ -172,7 +172,8 @@ class RiskSettings(Section):
     stale_quote_s: Positive = 20.0
     stale_bars: Positive = 2.0  # timeframes
     order_rate: Count = 20  # entries a minute
-    symbol_cooldown_s: Count = 60
+    symbol_cooldown_s: Count = 60  # after a close
+    close_cooldown_s: Count = 86400  # the same on 24/7 desks
     spread: Fraction = 0.003
     spread_small: Fraction = 0.008
     spread_of_stop: Fraction = 0.25
@@ -200,6 +201,7 @@ class RiskSettings(Section):
     flatten_on: list[str] = []
     held_unmanaged: bool = True
     closed_today: bool = True
+    leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
 class Settings(Section):

@@ -1,0 +1,81 @@
+"""No order that would move the market, and none where nobody trades."""
+
+from dataclasses import dataclass
+
+from tradekit.risk.base import Book, Proposal, Verdict
+from tradekit.risk.verdicts import (
+    approve,
+    is_not_negative,
+    is_positive,
+    percent,
+    ratio,
+    unknown,
+    veto,
+)
+
+
+@dataclass(frozen=True)
+class Liquidity:
+    """Vetoes a median 20-day turnover below `turnover` (`turnover_small` for small caps), an order above
+    `turnover_share` of it, and one above `recent_share` of the last five minutes' volume."""
+
+    turnover: float = 10_000_000.0
+    turnover_small: float = 3_000_000.0
+    turnover_share: float = 0.01
+    recent_share: float = 0.10
+    currency: str = "USD"
+    name = "liquidity"
+
+    def check(self, entry: Proposal, book: Book) -> Verdict:
+        """Compare the symbol's turnover with its floor, and the order with the turnover and the recent volume."""
+        usual = book.turnover.get(entry.symbol)
+        if usual is None or not is_not_negative(usual):
+            return unknown(self.name, f"the median 20-day turnover of {entry.symbol} is {usual}")
+        floor = self.turnover_small if entry.cap == "small" else self.turnover
+        if usual < floor or not is_positive(usual):
+            ask = f"at least {floor:,.0f} {self.currency} would pass"
+            return veto(self.name, f"the usual turnover is {usual:,.0f} {self.currency} a day; {ask}",
+                        turnover=usual, floor=floor)  # fmt: skip
+        return self._share(entry, book, usual, floor)
+
+    def _share(self, entry: Proposal, book: Book, usual: float, floor: float) -> Verdict:
+        part = ratio(entry.qty * entry.limit_price, usual)
+        numbers = {
+            "turnover": usual,
+            "floor": floor,
+            "share": part,
+            "share_limit": self.turnover_share,
+        }
+        found = f"the order is {percent(part)} of the usual turnover of {usual:,.0f} {self.currency} a day"
+        if not 0 < part <= self.turnover_share:
+            return veto(
+                self.name,
+                f"{found}; at most {percent(self.turnover_share)} would pass",
+                **numbers,
+            )
+        recent = book.recent_volume.get(entry.symbol)
+        if recent is None and entry.on_open:
+            return approve(
+                self.name,
+                f"{found}; nothing trades before the open to compare it with",
+                **numbers,
+            )
+        if recent is None or not is_not_negative(recent):
+            return unknown(
+                self.name,
+                f"the volume of the last five minutes of {entry.symbol} is {recent}",
+                **numbers,
+            )
+        numbers |= {"recent_shares": recent, "recent_limit": self.recent_share}
+        if float(entry.qty) <= self.recent_share * recent:
+            return approve(
+                self.name,
+                f"{found}, and {entry.qty} of {recent:,.0f} shares in five minutes",
+                **numbers,
+            )
+        ask = f"at most {self.recent_share * recent:,.0f} ({percent(self.recent_share)}) would pass"
+        return veto(
+            self.name,
+            f"{entry.qty} shares against {recent:,.0f} traded in five minutes; {ask}",
+            **numbers,
+        )
