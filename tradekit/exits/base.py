@@ -3,9 +3,11 @@
 Prices are in the quote currency, times are seconds since the epoch (UTC); NaN switches a level off.
 """
 
+import math
 from typing import NamedTuple
 
 NAN = float("nan")
+SLACK = 1e-6  # ticks: 108.35 may be 10834.999999 of them in binary
 
 
 class Held(NamedTuple):
@@ -32,7 +34,7 @@ class Plan(NamedTuple):
     stop: float
     target: float  # a target that exits, or arms the trail where `arm` is set
     arm: bool
-    trail: float  # fraction under the high
+    trail: float  # fraction under the high; without `arm` it runs from entry
     floor: float  # an armed trail never lies below it
     close_above: float
     max_hold_s: float
@@ -41,7 +43,7 @@ class Plan(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the desk knows beside the bar."""
+    """What the desk knows beside the bar, as of the bar's end."""
 
     kill: bool  # a halt with flatten
     regime_dead: bool  # and the intent is day
@@ -53,8 +55,23 @@ NO_STATE = State(kill=False, regime_dead=False, reversal=False, close_asked=Fals
 
 
 class Found(NamedTuple):
-    """An exit: the rule's name, the price it names, and the sentence that says why."""
+    """An exit: the rule's name, the price it names, and the sentence that says why.
+
+    `at_next_open`: the rule asks for the open of the bar after this one; `price` is then this bar's close,
+    for reference only (NaN where no price is known). Otherwise `price` lies inside this bar.
+    """
 
     rule: str
     price: float
     because: str
+    at_next_open: bool = False
+
+
+def floor_to(price: float, tick: float) -> float:
+    """The tick at or below `price`; the price itself where it is NaN or the tick is 0 or unknown."""
+    if math.isnan(price) or not tick > 0.0:
+        return price
+    per_unit = math.floor(1.0 / tick + 0.5)
+    if abs(per_unit * tick - 1.0) < 1e-9:  # dividing by 100 gives 108.35, times 0.01 gives 108.35000000000001
+        return math.floor(price * per_unit + SLACK) / per_unit
+    return math.floor(price / tick + SLACK) * tick
