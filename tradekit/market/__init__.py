@@ -1,0 +1,1 @@
+"""Bars and quotes: the store, what is known when, panels, imports, a synthetic market."""
