@@ -1,0 +1,1 @@
+"""What the rest stands on: settings, secrets, locks, logs, plug-ins."""

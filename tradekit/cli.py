@@ -1,0 +1,335 @@
+"""The table of commands: each is a name, where it lives and a line of help; a module is loaded when it is called.
+
+`main` takes the global options from anywhere in the line, runs one command and turns what it raised into
+a message, a hint and an exit code.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from tradekit.base.interrupts import Interrupted, handled
+from tradekit.commands import _output
+from tradekit.commands._context import Context
+from tradekit.errors import NothingToDo, TradekitError, UsageError
+
+Found = TypeVar("Found")
+Entry = tuple[str, str]  # module:function (under tradekit.commands; a trailing _ is tried), one line of help
+
+SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
+    "The desk": {
+        "init": ("init:init", "Make a desk: settings, universe, books, calendar."),
+        "doctor": ("doctor:doctor", "Check everything; 7 when a row failed."),
+        "config": {
+            "show": ("config:show", "The settings in force; --origin says where each came from."),
+            "get": ("config:get", "One setting."),
+            "set": ("config:set", "Change desk.yaml, comments kept."),
+            "schema": ("config:schema", "The JSON schema of desk.yaml."),
+            "session": ("config:session", "Record an unscheduled closure or other hours."),
+        },
+        "version": ("version:version", "The version of tradekit and of what it stands on."),
+        "backup": ("backup:backup", "Copy the books while they are in use."),
+        "restore": ("restore:restore", "Put a backup in the place of the books."),
+    },
+    "Market data": {
+        "data": {
+            "import": ("data:import", "Bars in, from CSV or Parquet files."),
+            "list": ("data:list", "The series there are."),
+            "check": ("data:check", "Look for gaps, splits and bad ticks."),
+        },
+        "quote": ("quote:quote", "The last quote, its age and source."),
+    },
+    "The flow": {
+        "scan": ("scan:scan", "Universe to candidates."),
+        "decide": ("decide:decide", "Candidates to BUY, WATCH or SKIP."),
+        "approve": ("approve:approve", "Say yes to a waiting decision."),
+        "skip": ("skip:skip", "Say no to a waiting decision."),
+        "enter": ("enter:enter", "Decisions through the risk gate to orders."),
+        "monitor-exits": ("monitor_exits:monitor_exits", "Sell what the exit rules say."),
+        "liquidate": ("liquidate:liquidate", "Close managed positions now."),
+        "cancel": ("cancel:cancel", "Cancel a working order."),
+        "plan": ("plan:plan", "Show or change the exit plan of a position."),
+        "reconcile": ("reconcile:reconcile", "Make the books agree with the broker."),
+        "halt": ("halt:halt", "The kill switch: no more entries."),
+        "resume": ("resume:resume", "Lift a halt."),
+        "adopt": ("adopt:adopt", "Put a broker position under management."),
+        "release": ("release:release", "Take a position out of management."),
+    },
+    "Looking": {
+        "status": ("status:status", "The desk in one page."),
+        "positions": ("positions:positions", "Open positions."),
+        "orders": ("orders:orders", "Orders."),
+        "fills": ("fills:fills", "Fills."),
+        "trades": ("trades:trades", "Closed trades."),
+        "candidates": ("candidates:candidates", "What the scans found."),
+        "decisions": ("decisions:decisions", "What was decided and why."),
+        "runs": ("runs:runs", "What ran, when, how it ended."),
+        "events": ("events:events", "What happened; alerts among it."),
+        "watchlist": ("watchlist:watchlist", "Symbols that a WATCH put aside."),
+        "why": ("why:why", "The whole chain behind a trade, an order or a symbol."),
+        "audit": ("audit:audit", "Do the books foot; silent when clean, 7 with findings."),
+        "sql": ("sql:sql", "Read-only SQL over desk.db."),
+        "report": {
+            "daily": ("report:daily", "The day: books, blindness, trades, funnel."),
+            "fills": ("report:fills", "Decision price, arrival quote, fill, slippage."),
+            "funnel": ("report:funnel", "From the universe to trades, and where the rest went."),
+        },
+    },
+    "Running": {
+        "jobs": {
+            "snapshot": ("jobs:snapshot", "End of day: the account as it stands."),
+            "track": ("jobs:track", "Score positions and the regime every half hour."),
+        },
+        "schedule": {
+            "show": ("schedule:show", "When each slot of a day is due."),
+            "crontab": ("schedule:crontab", "The schedule as lines for cron."),
+        },
+        "run-slot": ("run_slot:run_slot", "Run one slot of the schedule if it is due."),
+        "replay": ("replay:replay", "The schedule over recorded bars in virtual time."),
+        "paper": {
+            "deposit": ("paper:deposit", "Pay cash into the paper account (or out of it)."),
+            "hold": ("paper:hold", "Give the paper account shares that are not the desk's."),
+            "reset": ("paper:reset", "Start the paper account again."),
+        },
+    },
+}
+COMMANDS: dict[str, Entry | dict[str, Entry]] = {n: e for section in SECTIONS.values() for n, e in section.items()}
+
+GLOBAL_HELP = """Everywhere, before or after the command's name:
+  -C DIR              the desk (else TRADEKIT_DESK, desk.yaml here or above)
+  --format F          table, json, jsonl or csv (else TRADEKIT_FORMAT); --json --jsonl --csv
+  -q, --quiet         no talk on stderr
+  -v, --verbose       more talk, tracebacks too
+  --exit-code         3 instead of 0 when there was nothing to do
+"""
+EXTRAS = {"pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and leave the process with its exit code."""
+    with handled():
+        code = run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+    sys.exit(code)
+
+
+def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
+    """Run one command line; its exit code. Nothing is raised."""
+    context = Context(environ=environ)
+    try:
+        context, rest = global_options(argv, environ)
+        _output.quiet, _output.idle = context.quiet, False
+        code = dispatch(rest, context)
+        sys.stdout.flush()
+        return 3 if code == 0 and context.exit_code and _output.idle else code
+    except NothingToDo as nothing:
+        _output.say(f"tradekit: {nothing.message}")
+        return 3 if context.exit_code else 0
+    except TradekitError as error:
+        if error.code == 1:
+            return _bug(error, context)
+        return fail(error.code, error.message, error.hint, context.format, error.retryable)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        code = stop.code if isinstance(stop, Interrupted) and isinstance(stop.code, int) else 130
+        return fail(code, "interrupted" if code == 130 else "terminated", "", context.format, True)
+    except BrokenPipeError:
+        _drop_stdout()
+        return 141
+    except OSError as error:
+        return _no_access(error, context)
+    except Exception as error:
+        return _missing_extra(error, context) if isinstance(error, ModuleNotFoundError) else _bug(error, context)
+
+
+# reading the line
+
+
+def global_options(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Context, list[str]]:
+    """Take the global options out of a line, wherever they stand before `--`. Raises UsageError."""
+    asked: str | None = None
+    format = environ.get("TRADEKIT_FORMAT") or "table"
+    flags = {"quiet": False, "verbose": False, "exit_code": False}
+    names = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--exit-code": "exit_code"}
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            rest += ["--", *words]
+            break
+        if word in ("-C", "--format"):
+            if not words:
+                raise UsageError(f"{word} wants a {'folder' if word == '-C' else 'format'}", "tradekit --help")
+            value = words.pop(0)
+            asked, format = (value, format) if word == "-C" else (asked, value)
+        elif word.startswith("--format="):
+            format = word.partition("=")[2]
+        elif word.startswith("-C") and len(word) > 2:
+            asked = word[2:]
+        elif word in ("--json", "--jsonl", "--csv"):
+            format = word[2:]
+        elif word in names:
+            flags[names[word]] = True
+        else:
+            rest.append(word)
+    if asked == "":
+        raise UsageError("-C wants a folder", "tradekit -C DIR ...")
+    if format not in _output.FORMATS:
+        raise UsageError(f"no format {format!r}{did_you_mean(format, _output.FORMATS)}", "table, json, jsonl or csv")
+    path = Path(asked) if asked is not None else None
+    return Context(asked=path, format=format, argv=tuple(argv), environ=environ, **flags), rest
+
+
+def dispatch(words: list[str], context: Context) -> int:
+    """Find the command that the words name and call it; 0 unless it exits otherwise."""
+    if not words or words[0] in ("--help", "-h", "help"):
+        sys.stdout.write(top_help())
+        return 0
+    name, rest = ("version" if words[0] == "--version" else words[0]), words[1:]
+    entry = _look_up(name, COMMANDS, "tradekit")
+    if isinstance(entry, dict):
+        if not rest or rest[0] in ("--help", "-h"):
+            sys.stdout.write(group_help(name, entry))
+            return 0
+        entry = _look_up(rest[0], entry, f"tradekit {name}")
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    return call(name, entry, rest, context)
+
+
+def _look_up(name: str, table: Mapping[str, Found], where: str) -> Found:
+    if name in table:
+        return table[name]
+    if name.startswith("-"):
+        raise UsageError(f"no such option: {name}", f"{where} --help")
+    close = did_you_mean(name, table)
+    raise UsageError(f"no command {name!r} in {where}{close}", f"{where} --help")
+
+
+def did_you_mean(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """`, did you mean 'scan'?`, or nothing where no known word is close."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+# calling
+
+
+def load(target: str) -> Callable[..., Any]:
+    """The function behind module:function; `import` may be spelled `import_`."""
+    from importlib import import_module
+
+    module_name, _, function = target.partition(":")
+    module = import_module(f"tradekit.commands.{module_name}")
+    found: Callable[..., Any] = getattr(module, function + "_", None) or getattr(module, function)
+    return found
+
+
+def command(name: str, entry: Entry) -> Any:
+    """The typer command of one entry, alone in its app."""
+    import typer
+    from typer.main import get_command
+
+    app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    app.command(name.split()[-1], epilog="Global options: tradekit --help.")(load(entry[0]))
+    return get_command(app)
+
+
+def call(name: str, entry: Entry, words: list[str], context: Context) -> int:
+    """Parse the words after a command's name and run it. Raises what the command raises."""
+    program = command(name, entry)
+    from typer import Abort, Exit, TyperException
+
+    try:
+        with program.make_context(f"tradekit {name}", words, obj=context) as typer_context:
+            program.invoke(typer_context)
+    except Exit as done:
+        return done.exit_code
+    except Abort:
+        raise KeyboardInterrupt from None
+    except TyperException as error:
+        raise UsageError(error.format_message(), f"tradekit {name} --help") from None
+    return 0
+
+
+# help
+
+
+def top_help() -> str:
+    """What `tradekit --help` prints: every command with its line, from the table alone."""
+    lines = ["Usage: tradekit [-C DIR] COMMAND [ARGS]", "", "A trading desk made of commands. Paper is the default."]
+    for title, section in SECTIONS.items():
+        lines += ["", f"{title}:"]
+        for name, entry in section.items():
+            text = entry[1] if isinstance(entry, tuple) else ", ".join(entry)
+            lines.append(f"  {name:<14} {text}")
+    return "\n".join([*lines, "", GLOBAL_HELP])
+
+
+def group_help(name: str, group: Mapping[str, Entry]) -> str:
+    """What `tradekit GROUP --help` prints."""
+    lines = [f"Usage: tradekit {name} COMMAND [ARGS]", ""]
+    lines += [f"  {sub:<14} {entry[1]}" for sub, entry in group.items()]
+    return "\n".join([*lines, "", GLOBAL_HELP])
+
+
+# failing
+
+
+def fail(code: int, message: str, hint: str, format: str, retryable: bool = False) -> int:
+    """Say what went wrong on stderr (with json also as one object); the code, for handing on."""
+    try:
+        print(f"tradekit: {message}", file=sys.stderr)
+        if hint:
+            print(f"fix: {hint}", file=sys.stderr)
+        if format in ("json", "jsonl"):
+            row = {"code": code, "error": message, "hint": hint, "retryable": retryable}
+            print(_output.as_object(row), file=sys.stderr)
+    except OSError:
+        pass  # nobody is listening
+    return code
+
+
+def _no_access(error: OSError, context: Context) -> int:
+    import errno
+
+    store = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+    if error.errno in store and error.filename:
+        hint = (
+            "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check its owner and mode: tradekit doctor"
+        )
+        return fail(9, f"{error.filename}: {error.strerror}", hint, context.format)
+    return _bug(error, context)
+
+
+def _missing_extra(error: ModuleNotFoundError, context: Context) -> int:
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return _bug(error, context)
+    return fail(2, f"{error.name} is not installed", f"pip install 'tradekit[{extra}]'", context.format)
+
+
+def _bug(error: Exception, context: Context) -> int:
+    from tradekit.base.logs import save_traceback
+
+    if type(error).__module__ == "sqlite3":
+        code, message, hint = 9, f"the store cannot be used: {error}", "tradekit doctor"
+    else:
+        code, message, hint = 1, f"a bug: {type(error).__name__}: {error}", "report it with the traceback"
+    path, text = save_traceback(error, context.desk, context.environ)
+    if context.verbose or path is None:
+        print(text, file=sys.stderr, end="")
+    if path is not None:
+        message += f" (traceback in {path})"
+    return fail(code, message, hint, context.format)
+
+
+def _drop_stdout() -> None:
+    """Whoever read our output has left: let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
