@@ -12,6 +12,9 @@ from tradekit.risk.verdicts import (
     veto,
 )
 
+BEST_SCORE = 20  # the scale that all strategies share
+FAR_TARGET = 10  # a target beyond this many times the price is a slip, not a plan
+
 
 @dataclass(frozen=True)
 class FiniteInputs:
@@ -57,8 +60,8 @@ def _prices(entry: Proposal) -> Iterator[str]:
         value = getattr(entry, field)
         if value is not None and not is_positive(value):
             yield f"{field} is {value}"
-    if entry.score is not None and not is_not_negative(entry.score):
-        yield f"score is {entry.score}"
+    if entry.score is not None and not (is_not_negative(entry.score) and entry.score <= BEST_SCORE):
+        yield f"score is {entry.score}, not within 0 and {BEST_SCORE}"
 
 
 def _levels(entry: Proposal) -> Iterator[str]:
@@ -69,6 +72,8 @@ def _levels(entry: Proposal) -> Iterator[str]:
         yield f"stop_price {entry.stop_price} is not below the limit of {entry.limit_price}"
     if is_positive(entry.target_price) and entry.target_price <= entry.limit_price:  # type: ignore[operator]
         yield f"target_price {entry.target_price} is not above the limit of {entry.limit_price}"
+    if is_positive(entry.target_price) and entry.target_price > FAR_TARGET * entry.limit_price:  # type: ignore[operator]
+        yield f"target_price {entry.target_price} is over {FAR_TARGET} times the limit of {entry.limit_price}"
 
 
 def _book(book: Book) -> Iterator[str]:
