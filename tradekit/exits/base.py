@@ -42,6 +42,11 @@ class Plan(NamedTuple):
     tick: float
 
 
+NO_PLAN = Plan(
+    stop=NAN, target=NAN, arm=False, trail=NAN, floor=NAN, close_above=NAN, max_hold_s=NAN, flat_at_s=NAN, tick=0.01
+)
+
+
 class State(NamedTuple):
     """What the desk knows beside the bar, as of the bar's end."""
 
