@@ -17,6 +17,9 @@ NonNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 
 
+ABOVE_ZERO = frozenset({"tick", "lot", "notional", "max_order_notional"})
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping of desk.yaml; an unknown key is an error."""
 
@@ -24,11 +27,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """No setting that is a Decimal makes sense below 0 (msgspec bounds numbers, not Decimals)."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, Decimal) and not (value.is_finite() and value >= 0):
-                raise ValueError(f"{name}: {value} is below 0 or not a number")
+            if not isinstance(value, Decimal):
+                continue
+            if not value.is_finite() or value < 0 or (value == 0 and name in ABOVE_ZERO):
+                raise ValueError(f"{name}: {value} is too small or not a number")
 
 
-class DeskSettings(Section):
+class DeskSettings(Section, frozen=True):
     name: str = "desk"
     currency: str = "USD"
     calendar: str = "XNYS"  # an exchange_calendars name, or 24/7
@@ -38,7 +43,7 @@ class DeskSettings(Section):
     allocation: Annotated[float, Meta(gt=0, le=1)] = 1.0  # share of the account's equity that this desk trades
 
 
-class PaperFee(Section):
+class PaperFee(Section, frozen=True):
     """One line of the dated fee table: `amount` per share, per trade, or as a fraction of notional."""
 
     kind: str  # sec | taf | cat | commission ...
@@ -50,7 +55,7 @@ class PaperFee(Section):
     rounding: Literal["cent-up", "cent", "none"] = "cent-up"
 
 
-class PaperSettings(Section):
+class PaperSettings(Section, frozen=True):
     cash: Decimal = Decimal(100000)
     holdings: dict[str, Decimal] = {}  # shares that are not the desk's: never sold
     half_spread: Fraction = 0.0002  # the larger of this and half a tick
@@ -64,14 +69,14 @@ class PaperSettings(Section):
     fees: list[PaperFee] | None = None  # None: the built-in US regulatory table; []: none
 
 
-class MarketSettings(Section):
+class MarketSettings(Section, frozen=True):
     bars: str = "bars.db"  # relative to the desk
     source: str | None = None  # read only this source's series
     tick: Decimal = Decimal("0.01")
     lot: Decimal = Decimal(1)  # smallest quantity step
 
 
-class ScanSettings(Section):
+class ScanSettings(Section, frozen=True):
     strategies: list[str] = field(default_factory=lambda: ["momentum"])
     buy_types: list[str] = field(default_factory=lambda: ["open", "midday"])  # candidates of other scan types are recorded, never bought
     min_price: NonNegative = 5.0
@@ -81,7 +86,7 @@ class ScanSettings(Section):
     allow_leveraged: bool = False  # true: funds of kind leveraged or inverse are scanned too
 
 
-class DecideSettings(Section):
+class DecideSettings(Section, frozen=True):
     by: Literal["rules", "human"] = "rules"
     buy_score: NonNegative = 12.0
     watch_score: NonNegative = 8.0
@@ -93,21 +98,21 @@ class DecideSettings(Section):
     masters: Count = 3
 
 
-class EntrySettings(Section):
+class EntrySettings(Section, frozen=True):
     limit_offset: Fraction = 0.003  # over the ask
     cancel_after_s: Annotated[int, Meta(gt=0)] = 60
     send_deadline_s: Positive = 10.0
     moo_as_day_market: bool = False
 
 
-class SizingSettings(Section):
+class SizingSettings(Section, frozen=True):
     mode: Literal["fraction", "notional", "risk"] = "fraction"
     fraction: Fraction = 0.10  # of desk equity
     notional: Decimal = Decimal(5000)
     risk: Fraction = 0.005  # of desk equity, to the stop
 
 
-class EndOfDaySettings(Section):
+class EndOfDaySettings(Section, frozen=True):
     limit_s: Count = 900  # before the close: marketable limit
     market_s: Count = 600
     alert_s: Count = 300
@@ -115,7 +120,7 @@ class EndOfDaySettings(Section):
     moc_cutoff_s: Count = 720
 
 
-class PlanSettings(Section):
+class PlanSettings(Section, frozen=True):
     """The parts of an exit plan that desk.yaml names; what it leaves out stays as the strategy has it.
 
     `null` switches a part off, which is why "not named" needs a mark of its own.
@@ -139,7 +144,7 @@ class PlanSettings(Section):
         return merged
 
 
-class ExitSettings(Section):
+class ExitSettings(Section, frozen=True):
     protect: Literal["disaster", "exact", "none"] = "disaster"
     disaster_min: Fraction = 0.02
     interval_s: Annotated[int, Meta(gt=0)] = 60  # how often monitor-exits is meant to run
@@ -153,7 +158,7 @@ class ExitSettings(Section):
     plans: dict[str, PlanSettings] = {}  # by strategy name; a key that is absent keeps the strategy's own
 
 
-class RiskSettings(Section):
+class RiskSettings(Section, frozen=True):
     max_positions: Count = 6
     max_per_cap: Count | None = None
     max_per_scan: Count = 3
@@ -204,7 +209,7 @@ class RiskSettings(Section):
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """The whole of desk.yaml. `strategies` holds each strategy's own fields, checked when it is built."""
 
     desk: DeskSettings = field(default_factory=DeskSettings)
@@ -219,6 +224,16 @@ class Settings(Section):
     risk: RiskSettings = field(default_factory=RiskSettings)
     strategies: dict[str, dict[str, Any]] = {}
     schedule: list[dict[str, Any]] | None = None  # None: the default schedule
+
+    def strategy_defaults(self) -> dict[str, float]:
+        """The scan's limits, for every strategy that has fields of these names and no setting of its own."""
+        scan, around_the_clock = self.scan, self.desk.calendar == "24/7"
+        return {
+            "min_price": 0.0 if around_the_clock else scan.min_price,
+            "min_notional": scan.min_notional if around_the_clock else 0.0,
+            "min_change": scan.min_change,
+            "min_rvol": scan.min_rvol,
+        }
 
 
 class Symbol(msgspec.Struct, frozen=True, kw_only=True):
