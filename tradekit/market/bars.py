@@ -112,15 +112,9 @@ class BarStore:
         missing = not path.exists()
         if create and missing:
             path.touch(mode=0o600)
-        name = (
-            ":memory:"
-            if missing and not create
-            else f"{path.resolve().as_uri()}?mode={'rw' if create else 'ro'}"
-        )
+        name = ":memory:" if missing and not create else f"{path.resolve().as_uri()}?mode={'rw' if create else 'ro'}"
         try:
-            self._db = sqlite3.connect(
-                name, uri=True, isolation_level=None, timeout=10.0
-            )
+            self._db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=10.0)
             self._prepare(create or missing)
         except sqlite3.DatabaseError as error:
             raise StoreError(
@@ -144,13 +138,9 @@ class BarStore:
                     "point market.bars in desk.yaml at another file",
                 )
         if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} was written by a newer tradekit", "upgrade tradekit"
-            )
+            raise StoreError(f"{self.path} was written by a newer tradekit", "upgrade tradekit")
         if create:
-            db.execute(
-                "PRAGMA journal_mode = TRUNCATE"
-            )  # one file: it reads from a read-only folder and copies whole
+            db.execute("PRAGMA journal_mode = TRUNCATE")  # one file: it reads from a read-only folder and copies whole
             db.execute("PRAGMA synchronous = FULL")
         if create and empty:
             db.executescript(f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
@@ -179,9 +169,7 @@ class BarStore:
             self._axis_stamp = stamp
         return self._axis
 
-    def series(
-        self, symbol: str | None = None, timeframe_s: int | None = None
-    ) -> list[Series]:
+    def series(self, symbol: str | None = None, timeframe_s: int | None = None) -> list[Series]:
         """What there is, by source, timeframe and symbol; of one symbol or timeframe when it is named."""
         sql = (
             "SELECT source, timeframe_s, symbol, first, last, sessions, bars, version FROM series JOIN axis USING (i)"
@@ -190,9 +178,7 @@ class BarStore:
         )
         return [Series(*row) for row in self._db.execute(sql, (symbol, timeframe_s))]
 
-    def daily(
-        self, source: str, field: str, first: str, last: str
-    ) -> list[tuple[str, bytes]]:
+    def daily(self, source: str, field: str, first: str, last: str) -> list[tuple[str, bytes]]:
         """(day, blob over the axis) of one field from `first` to `last`, oldest first."""
         sql = "SELECT day, data FROM daily WHERE source = ? AND field = ? AND day BETWEEN ? AND ? ORDER BY day"
         return self._db.execute(sql, (source, field, first, last)).fetchall()
@@ -220,9 +206,7 @@ class BarStore:
         sql = "SELECT rowid, i, timeframe_s, source FROM intraday WHERE session = ? ORDER BY i, timeframe_s, source"
         return [Key(*row) for row in self._db.execute(sql, (session,))]
 
-    def intraday_sessions(
-        self, first: str, last: str, source: str | None = None
-    ) -> list[str]:
+    def intraday_sessions(self, first: str, last: str, source: str | None = None) -> list[str]:
         """Sessions from `first` to `last` that hold any intraday bar (of a source), oldest first."""
         sql = (
             "SELECT DISTINCT session FROM intraday WHERE session BETWEEN ? AND ?"
@@ -238,10 +222,7 @@ class BarStore:
         cut = f"substr(data, 1, max(0, (?1 - first_s) / timeframe_s) * {ROW_BYTES})"
         if len(keys) < 50:
             one = f"SELECT {cut} FROM intraday WHERE rowid = ?2"
-            return [
-                self._db.execute(one, (until_s, key.rowid)).fetchone()[0]
-                for key in keys
-            ]
+            return [self._db.execute(one, (until_s, key.rowid)).fetchone()[0] for key in keys]
         sql = f"SELECT rowid, {cut} FROM intraday WHERE session = ?2"
         found: dict[int, bytes] = dict(self._db.execute(sql, (until_s, session)))
         return [found[key.rowid] for key in keys]
@@ -258,9 +239,7 @@ class BarStore:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
-                raise StoreError(
-                    f"{self.path}: {error}", "make the folder writable"
-                ) from None
+                raise StoreError(f"{self.path}: {error}", "make the folder writable") from None
             raise Busy(
                 f"{self.path}: another import is writing",
                 "try again when it has finished",
@@ -273,9 +252,7 @@ class BarStore:
             self._db.execute("ROLLBACK")
             raise
         finally:
-            self._generation += (
-                1  # after a roll-back too: the axis in memory may be ahead of the file
-            )
+            self._generation += 1  # after a roll-back too: the axis in memory may be ahead of the file
         self._db.execute("COMMIT" if writer.changed else "ROLLBACK")
         self._generation += 1
 
@@ -288,9 +265,7 @@ class Writer:
         self._replace = replace
         self._axis: dict[str, int] = dict(db.execute("SELECT symbol, i FROM axis"))
         self._news: dict[tuple[str, int, int], list[tuple[str, int, int]]] = {}
-        self._days: dict[
-            str, list[tuple[str, NDArray[np.intp], NDArray[np.bool_]]]
-        ] = {}
+        self._days: dict[str, list[tuple[str, NDArray[np.intp], NDArray[np.bool_]]]] = {}
         self.added = 0
         self.replaced = 0
         self.known = 0
@@ -305,9 +280,7 @@ class Writer:
             self._db.execute("INSERT INTO axis (i, symbol) VALUES (?, ?)", (i, symbol))
         return i
 
-    def intraday(
-        self, source: str, timeframe_s: int, symbol: str, session: str, rows: "Floats"
-    ) -> None:
+    def intraday(self, source: str, timeframe_s: int, symbol: str, session: str, rows: "Floats") -> None:
         """Merge bars of one symbol and session: rows [n, 6] sorted by start, without duplicates."""
         i = self.place(symbol)
         key = (session, i, timeframe_s, source)
@@ -325,14 +298,10 @@ class Writer:
         if merged is not None:
             before = len(found[1]) // ROW_BYTES
             sql = "UPDATE intraday SET first_s = ?, bars = ?, data = ? WHERE rowid = ?"
-            self._db.execute(
-                sql, (int(merged[0, 0]), len(merged), _bytes(merged), found[0])
-            )
+            self._db.execute(sql, (int(merged[0, 0]), len(merged), _bytes(merged), found[0]))
             self._count(source, timeframe_s, i, session, 0, len(merged) - before)
 
-    def _merge(
-        self, symbol: str, session: str, stored: bytes, rows: "Floats"
-    ) -> "Floats | None":
+    def _merge(self, symbol: str, session: str, stored: bytes, rows: "Floats") -> "Floats | None":
         """Stored and new bars together, or None where nothing changes."""
         if stored == _bytes(rows):
             self.known += len(rows)
@@ -340,15 +309,11 @@ class Writer:
         import numpy as np
 
         old = np.frombuffer(stored, dtype="<f8").reshape(-1, COLUMNS)
-        _, theirs, ours = np.intersect1d(
-            old[:, 0], rows[:, 0], assume_unique=True, return_indices=True
-        )
+        _, theirs, ours = np.intersect1d(old[:, 0], rows[:, 0], assume_unique=True, return_indices=True)
         same = (old[theirs] == rows[ours]).all(axis=1)
         self.known += int(same.sum())
         if not same.all() and not self._replace:
-            self.conflicts += [
-                Conflict(symbol, session, int(rows[k, 0])) for k in ours[~same]
-            ]
+            self.conflicts += [Conflict(symbol, session, int(rows[k, 0])) for k in ours[~same]]
             return None
         self.replaced += int((~same).sum())
         if same.all() and len(same) == len(rows):
@@ -358,9 +323,7 @@ class Writer:
         merged = np.concatenate([old[keep], rows])
         return merged[np.argsort(merged[:, 0], kind="stable")]
 
-    def daily(
-        self, source: str, day: str, symbols: list[str], values: "Floats"
-    ) -> None:
+    def daily(self, source: str, day: str, symbols: list[str], values: "Floats") -> None:
         """Merge one day: values [5, n] in the order of FIELDS for n different symbols."""
         import numpy as np
 
@@ -375,31 +338,21 @@ class Writer:
         differs = there & (panel[:, places] != values).any(axis=0)
         self.known += int((there & ~differs).sum())
         if differs.any() and not self._replace:
-            self.conflicts += [
-                Conflict(symbols[k], day, None) for k in np.flatnonzero(differs)
-            ]
+            self.conflicts += [Conflict(symbols[k], day, None) for k in np.flatnonzero(differs)]
             return
         self.replaced += int(differs.sum())
         if (there & ~differs).all():
             return
         panel[:, places] = values
         sql = "INSERT INTO daily (source, field, day, data) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data"
-        self._db.executemany(
-            sql, [(source, f, day, _bytes(panel[row])) for row, f in enumerate(FIELDS)]
-        )
+        self._db.executemany(sql, [(source, f, day, _bytes(panel[row])) for row, f in enumerate(FIELDS)])
         touched = ~there | differs
-        self._days.setdefault(source, []).append(
-            (day, places[touched], ~there[touched])
-        )
+        self._days.setdefault(source, []).append((day, places[touched], ~there[touched]))
         self.added += int((~there).sum())
         self.changed = True
 
-    def _count(
-        self, source: str, timeframe_s: int, i: int, day: str, sessions: int, bars: int
-    ) -> None:
-        self._news.setdefault((source, timeframe_s, i), []).append(
-            (day, sessions, bars)
-        )
+    def _count(self, source: str, timeframe_s: int, i: int, day: str, sessions: int, bars: int) -> None:
+        self._news.setdefault((source, timeframe_s, i), []).append((day, sessions, bars))
         self.added += bars
         self.changed = True
 
@@ -446,11 +399,7 @@ class Writer:
                 for i in places.tolist():
                     first[i] = first[i] or day
                     last[i] = day
-            rows += [
-                (source, DAY_S, i, first[i], last[i], n, n)
-                for i, n in enumerate(new.tolist())
-                if first[i]
-            ]
+            rows += [(source, DAY_S, i, first[i], last[i], n, n) for i, n in enumerate(new.tolist()) if first[i]]
         return rows
 
 
