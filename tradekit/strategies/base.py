@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tradekit.model import ExitPlan
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
