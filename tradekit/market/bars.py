@@ -87,6 +87,7 @@ class Key(NamedTuple):
     i: int
     timeframe_s: int
     source: str
+    first_s: int
 
 
 class Conflict(NamedTuple):
@@ -203,7 +204,7 @@ class BarStore:
 
     def keys(self, session: str) -> list[Key]:
         """All intraday blobs of a session, by symbol, finest first; without reading the blobs."""
-        sql = "SELECT rowid, i, timeframe_s, source FROM intraday WHERE session = ? ORDER BY i, timeframe_s, source"
+        sql = "SELECT rowid, i, timeframe_s, source, first_s FROM intraday WHERE session = ? ORDER BY i, timeframe_s, source"
         return [Key(*row) for row in self._db.execute(sql, (session,))]
 
     def intraday_sessions(self, first: str, last: str, source: str | None = None) -> list[str]:
@@ -213,6 +214,11 @@ class BarStore:
             " AND (?3 IS NULL OR source = ?3) ORDER BY session"
         )
         return [day for (day,) in self._db.execute(sql, (first, last, source))]
+
+    def has_intraday(self, first: str, last: str, source: str | None = None) -> bool:
+        """Is there any intraday bar in the sessions from `first` to `last` (of a source)?"""
+        sql = "SELECT EXISTS (SELECT 1 FROM intraday WHERE session BETWEEN ? AND ? AND (?3 IS NULL OR source = ?3))"
+        return bool(self._db.execute(sql, (first, last, source)).fetchone()[0])
 
     def blobs(self, session: str, keys: list[Key], until_s: int) -> list[bytes]:
         """The blobs of `keys`, one each and in order, cut after the bars that can have ended at `until_s`.

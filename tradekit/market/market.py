@@ -2,7 +2,8 @@
 
 An intraday bar is known at its start + timeframe, a daily bar at its session's close. There is no clock here.
 Each symbol is read on the finest intraday bars it has in a session; a daily bar never stands in for those.
-Extended-hours bars count for quotes and bars, never for a day's row.
+Extended-hours bars count for quotes and bars, never for a day's row. A bar is of regular hours when it ends after the
+open and starts before the close: an hourly bar that starts at 09:00 holds the open of 09:30.
 """
 
 from array import array
@@ -65,7 +66,7 @@ class Day:
         self.source = source
         self.data = doubles(blob)
         self.starts: array[float] = self.data[0::COLUMNS]
-        self.regular_first = bisect_left(self.starts, session.open.timestamp()) if session else 0
+        self.regular_first = bisect_right(self.starts, session.open.timestamp() - seconds) if session else 0
         self.regular_last = bisect_left(self.starts, session.close.timestamp()) if session else 0
         self._bars: list[PriceBar | None] = [None] * len(self.starts)
 
@@ -209,6 +210,10 @@ class Market:
         today = self.calendar.day(at).isoformat()
         wanted = {s.symbol for s in self.store.series() if s.first <= today and self.source in (None, s.source)}
         return sorted(wanted)
+
+    def has_intraday(self, first: date, last: date) -> bool:
+        """Is there any intraday bar in the sessions from `first` to `last`?"""
+        return self.store.has_intraday(first.isoformat(), last.isoformat(), self.source)
 
     def played(self, symbol: str, since: datetime, until: datetime) -> list[PriceBar]:
         """Bars of the symbol's finest series, any hours, with start >= since and end <= until, in order."""
@@ -422,6 +427,13 @@ class Market:
 
         self._look(at)
         return build(self, symbols, at, lookback, session)
+
+    def surge(self, symbol: str, session: date, at: datetime) -> float | None:
+        """RVOL: regular volume so far / usual volume by now; None where either is unknown."""
+        from tradekit.market.panel import surge
+
+        self._look(at)
+        return surge(self, symbol, session, at)
 
     def context(self, benchmark: str | None, symbols: Sequence[str], at: datetime, session: date,
                 panel: "Panel | None" = None) -> dict[str, Any]:  # fmt: skip

@@ -64,6 +64,18 @@ def build(market: "Market", symbols: Sequence[str], at: datetime, lookback: int,
     )
 
 
+def surge(market: "Market", symbol: str, session: date, at: datetime) -> float | None:
+    """Regular volume so far / usual volume by now (RVOL) of one symbol; None where either is unknown."""
+    hours = market.calendar.on(session)
+    if hours is None:
+        return None
+    past = market.calendar.before(session, USUAL_SESSIONS)
+    feeds = Feeds(market, [symbol], session)
+    today = feeds.today(hours, at, past, feeds.history(past)[4])
+    ratio = float(today.volume[0] / today.usual[0])
+    return None if np.isnan(ratio) else ratio
+
+
 def _last_row(row: Today, rows: int) -> Today:
     """One row of today as a panel: the rows before it NaN (False)."""
     filled = {}
@@ -90,6 +102,8 @@ class Feeds:
     def _daily_sources(self, session: date) -> list[str | None]:
         past = self.market.calendar.previous(session)
         cut = past.day.isoformat() if past else ""
+        if len(self.symbols) < 50:
+            return [self.market.daily_source(symbol, session) for symbol in self.symbols]
         series: dict[str, list[Series]] = {}
         for one in self.store.series(timeframe_s=DAY_S):
             series.setdefault(one.symbol, []).append(one)
@@ -161,7 +175,7 @@ class Feeds:
         """[5, key]: open, high, low, close, volume of the regular bars that ended by `until_s`; NaN without any."""
         bars, owner, ends = self._bars(session, keys, until_s)
         start = bars[:, 0]
-        seen = (start >= session.open.timestamp()) & (start < session.close.timestamp()) & (ends <= until_s)
+        seen = (ends > session.open.timestamp()) & (start < session.close.timestamp()) & (ends <= until_s)
         bars, owner = bars[seen], owner[seen]
         rows = np.full((5, len(keys)), np.nan)
         if not len(bars):
@@ -181,8 +195,9 @@ class Feeds:
         bars, owner, ends = self._bars(session, keys, float(cut.max()) + max(key.timeframe_s for key in keys))
         start = bars[:, 0]
         part = np.clip((cut[owner] - start) / (ends - start), 0.0, 1.0)
-        regular = (start >= session.open.timestamp()) & (start < session.close.timestamp())
-        return np.bincount(owner, weights=bars[:, 5] * part * regular, minlength=len(keys))
+        regular = (ends > session.open.timestamp()) & (start < session.close.timestamp())
+        volumes: Array = np.bincount(owner, weights=bars[:, 5] * part * regular, minlength=len(keys)).astype(np.float64)
+        return volumes
 
     def today(self, session: Session, at: datetime, past: list[Session], volume: Array) -> Today:
         """One row [symbol] of everything that is visible of `session` at `at`; `volume` is the history's [time, symbol]."""
@@ -190,15 +205,19 @@ class Feeds:
         rows = np.full((5, n), np.nan)
         seconds = np.full(n, np.nan)
         source: list[str | None] = [None] * n
+        phase = np.zeros(n)  # hourly bars may start at :00 or at :30
         keys = self._finest(session, [None] * n)
         if keys:
             columns = np.array([self.column[key.i] for key in keys])
             rows[:, columns] = self._rows(session, keys, at.timestamp())
             seconds[columns] = [key.timeframe_s for key in keys]
+            phase[columns] = [key.first_s % key.timeframe_s for key in keys]
             for key, k in zip(keys, columns, strict=True):
                 source[k] = key.source
-        elapsed = (min(at, session.close) - session.open).total_seconds()
-        elapsed_s = np.floor(elapsed / seconds) * seconds  # what the symbol's own bars can have covered by now
+        now = min(at, session.close).timestamp() - phase
+        elapsed_s = (
+            np.floor(now / seconds) * seconds + phase - session.open.timestamp()
+        )  # what own bars can have covered
         if session.close <= at:
             self._from_daily(session, rows, elapsed_s, source)
         usual, cross = self._usual(session, past, volume, elapsed_s, np.isnan(seconds), source)
@@ -236,11 +255,12 @@ class Feeds:
         minute = elapsed_s[rest] / 60 * NORMAL_MINUTES / session.minutes
         share = np.interp(minute, [m for m, _ in SHARE], [s for _, s in SHARE])
         usual[rest] = share * average[rest] * session.minutes / typical
-        other = [k for k in np.flatnonzero(rest) if source[k] and self.daily[k] and source[k] != self.daily[k]]
+        other = [k for k in np.flatnonzero(rest).tolist() if source[k] and self.daily[k] and source[k] != self.daily[k]]
         if other:
             scale = self._scale(session, other, source)
             usual[other] *= scale
             cross[other] = np.isnan(scale)
+        usual[~(usual > 0)] = np.nan  # nothing usually trades by now: no ratio
         return usual, cross
 
     def _own_usual(self, session: Session, elapsed_s: Array, source: list[str | None], own: NDArray[np.bool_]) -> Array:
@@ -283,7 +303,7 @@ class Feeds:
         if not keys:
             return found
         bars, owner, ends = self._bars(day, keys, at.timestamp())
-        outside = (bars[:, 0] < day.open.timestamp()) | (bars[:, 0] >= day.close.timestamp())
+        outside = (ends <= day.open.timestamp()) | (bars[:, 0] >= day.close.timestamp())
         seen = outside & (ends <= at.timestamp()) & (ends > at.timestamp() - EXTENDED_S)
         columns = np.array([self.column[key.i] for key in keys])
         found[columns[owner[seen]]] = bars[seen, 4]  # the last bar of a symbol is written last
