@@ -17,10 +17,22 @@ Purpose = Literal["entry", "exit", "protect", "liquidate"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 Tif = Literal["day", "gtc", "ioc", "opg", "cls"]  # opg: on the open; cls: on the close
 OrderStatus = Literal[
-    "intended", "submitted", "open", "partially_filled", "filled", "cancelled", "rejected", "expired", "unknown",
+    "intended",
+    "submitted",
+    "open",
+    "partially_filled",
+    "filled",
+    "cancelled",
+    "rejected",
+    "expired",
+    "unknown",
 ]
-LIVE_STATUSES: frozenset[str] = frozenset({"intended", "submitted", "open", "partially_filled", "unknown"})
-FINAL_STATUSES: frozenset[str] = frozenset({"filled", "cancelled", "rejected", "expired"})
+LIVE_STATUSES: frozenset[str] = frozenset(
+    {"intended", "submitted", "open", "partially_filled", "unknown"}
+)
+FINAL_STATUSES: frozenset[str] = frozenset(
+    {"filled", "cancelled", "rejected", "expired"}
+)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +69,9 @@ class PriceBar(NamedTuple):
 class BarSource(Protocol):
     """Where the paper engine gets its bars: the finest series a symbol has on each session."""
 
-    def played(self, symbol: str, since: datetime, until: datetime) -> Sequence[PriceBar]:
+    def played(
+        self, symbol: str, since: datetime, until: datetime
+    ) -> Sequence[PriceBar]:
         """Bars of the symbol's finest series with start >= since and end <= until, in order."""
         ...
 
@@ -184,8 +198,12 @@ class Order(Record, frozen=True, kw_only=True):
     error: str | None = None
     attempt: int = 0
     because: str = ""
-    trigger_at: datetime | None = None  # start of the bar that touched an exit level, see brokers/base.py
-    plan: dict[str, Any] = {}  # entries: the ExitPlan and strategy facts of the position to be
+    trigger_at: datetime | None = (
+        None  # start of the bar that touched an exit level, see brokers/base.py
+    )
+    plan: dict[
+        str, Any
+    ] = {}  # entries: the ExitPlan and strategy facts of the position to be
     run_id: str | None = None
 
 
@@ -222,7 +240,9 @@ class ExitPlan(Record, frozen=True, kw_only=True):
     flat_before_close_s: int | None = 900
     close_above: float | None = None
     stop_atr: float | None = None
-    stop_price: float | None = None  # absolute levels win over fractions: a signal's, or the operator's
+    stop_price: float | None = (
+        None  # absolute levels win over fractions: a signal's, or the operator's
+    )
     target_price: float | None = None
 
 
@@ -298,8 +318,17 @@ class Adjustment(Record, frozen=True, kw_only=True):
     id: str
     at: datetime
     kind: Literal[
-        "deposit", "withdrawal", "dividend", "interest", "fee", "split", "cash-in-lieu", "correction",
-        "adopt", "release", "external",
+        "deposit",
+        "withdrawal",
+        "dividend",
+        "interest",
+        "fee",
+        "split",
+        "cash-in-lieu",
+        "correction",
+        "adopt",
+        "release",
+        "external",
     ]
     symbol: str | None
     qty: Decimal | None

@@ -16,10 +16,13 @@ class Capabilities(Record):
     """What a venue can do; the desk asks this, never the venue's name."""
 
     client_ids: Literal["unique", "open-only", "none"] = "unique"
-    order_types: frozenset[str] = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
+    order_types: frozenset[str] = frozenset(
+        {"market", "limit", "stop", "stop_limit", "trailing_stop"}
+    )
     tifs: frozenset[str] = frozenset({"day", "gtc", "ioc", "opg", "cls"})
     extended_hours: bool = False
     live: bool = False  # real money
+    settle_s: float = 10.0  # how long a cancel may take to become final; 0: asking again sooner than the next bar is idle
 
 
 class OrderRequest(Record):

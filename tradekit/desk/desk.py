@@ -1,7 +1,9 @@
 """A desk at work: what the steps of the day are handed. desk/open.py is the only place that builds one."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ from tradekit.brokers.base import Broker
 from tradekit.calendar import Calendar
 from tradekit.clock import Clock
 from tradekit.config import Settings, Symbol
-from tradekit.model import Run
+from tradekit.model import Event, Run
 
 if TYPE_CHECKING:
     from tradekit.market.market import Market
@@ -17,9 +19,17 @@ if TYPE_CHECKING:
     from tradekit.strategies.base import Strategy
 
 
+def print_stderr(text: str) -> None:
+    """Talk goes to stderr; stdout is data."""
+    print(text, file=sys.stderr)
+
+
 @dataclass
 class Desk:
-    """Settings and rules, the clock, the books, the data, the venue. A step never asks which kind they are."""
+    """Settings and rules, the clock, the books, the data, the venue. A step never asks which kind they are.
+
+    Market and broker are built at first use: a pass with nothing to do loads neither.
+    """
 
     path: Path
     id: str
@@ -28,15 +38,33 @@ class Desk:
     clock: Clock
     calendar: Calendar
     store: "Store"
-    market: "Market"
-    broker: Broker
+    open_market: Callable[[], "Market"]
+    open_broker: Callable[["Desk"], Broker]
     strategies: Mapping[str, "Strategy"]
     settings_hash: str
+    code_version: str
+    account_dir: Path  # submit lock and limits, shared by every desk of the account
     run: Run | None = None  # the run row of the command at work
     dry_run: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(
+        default_factory=dict
+    )  # what the run row will say it did
+    events: list[Event] = field(default_factory=list)  # written by this run
+    say: Callable[[str], None] = print_stderr
+
+    @cached_property
+    def market(self) -> "Market":
+        return self.open_market()
+
+    @cached_property
+    def broker(self) -> Broker:
+        return self.open_broker(self)
 
     def cap(self, symbol: str) -> str:
         """The cap class that universe.yaml names; a symbol that it does not list counts as mid."""
         entry = self.universe.get(symbol)
         return (entry.cap if entry else None) or "mid"
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the run row."""
+        self.counts[name] = self.counts.get(name, 0) + n

@@ -1,0 +1,52 @@
+"""SIGINT, SIGTERM and SIGHUP end a command between two steps of an order, never inside one."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Interrupted(SystemExit):
+    """A signal asked the command to end; the code is 130 for Ctrl-C, else 143."""
+
+
+class _State:
+    depth = 0
+    waiting: int | None = None
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    if _State.depth:
+        _State.waiting = number
+        return
+    raise Interrupted(130 if number == signal.SIGINT else 143)
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Turn the three signals into Interrupted while this lasts; outside the main thread it does nothing."""
+    old: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            old[number] = signal.signal(number, _handle)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """What happens in here is finished first; a signal that came meanwhile is raised at the end."""
+    _State.depth += 1
+    try:
+        yield
+    finally:
+        _State.depth -= 1
+    if not _State.depth and _State.waiting is not None:
+        number, _State.waiting = _State.waiting, None
+        _handle(number, None)

@@ -1,0 +1,31 @@
+"""tradekit reconcile"""
+
+from typing import Annotated
+
+import typer
+
+
+def reconcile(
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would happen; send and write nothing."
+        ),
+    ] = False,
+) -> None:
+    """Make the books agree with the broker; prints what changed.
+
+    Safe to run at any time: a second run right after the first writes nothing.
+    """
+    from tradekit.commands._output import show
+    from tradekit.desk.open import open_desk
+    from tradekit.desk.reconcile import reconcile
+
+    with open_desk(ctx.obj, command="reconcile", dry_run=dry_run) as desk:
+        show(
+            reconcile(desk),
+            ctx.obj.format,
+            empty="the books agree with the broker",
+            dry_run=dry_run,
+        )

@@ -1,0 +1,27 @@
+"""tradekit release"""
+
+from typing import Annotated
+
+import typer
+
+
+def release(
+    ctx: typer.Context,
+    symbol: Annotated[str, typer.Argument(help="A managed symbol.")],
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would happen; send and write nothing."
+        ),
+    ] = False,
+) -> None:
+    """Take a position out of management: its stop is withdrawn, its shares stay and are never sold by this desk.
+
+    A second run is refused (2): the symbol is no position any more.
+    """
+    from tradekit.commands._output import show
+    from tradekit.desk.open import open_desk
+    from tradekit.desk.ownership import release
+
+    with open_desk(ctx.obj, command="release", dry_run=dry_run) as desk:
+        show(release(desk, symbol), ctx.obj.format, dry_run=dry_run)

@@ -1,0 +1,79 @@
+"""The venue of a dry run: reads are real, orders go nowhere."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from tradekit.brokers.base import (
+    Broker,
+    BrokerAccount,
+    BrokerFill,
+    BrokerOrder,
+    BrokerPosition,
+    Capabilities,
+    CashFlow,
+    OrderRequest,
+)
+from tradekit.clock import Clock
+
+
+class DryBroker:
+    """Says yes to every order and forgets it; everything else comes from the venue behind it."""
+
+    def __init__(self, venue: Broker, clock: Clock) -> None:
+        self._venue, self._clock = venue, clock
+
+    @property
+    def name(self) -> str:
+        return self._venue.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._venue.capabilities
+
+    def account(self) -> BrokerAccount:
+        return self._venue.account()
+
+    def positions(self) -> Sequence[BrokerPosition]:
+        return self._venue.positions()
+
+    def submit(self, order: OrderRequest) -> BrokerOrder:
+        now = self._clock.now()
+        return BrokerOrder(
+            broker_order_id=f"dry-{order.client_order_id[:8]}",
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            qty=order.qty,
+            type=order.type,
+            tif=order.tif,
+            limit_price=order.limit_price,
+            stop_price=order.stop_price,
+            status="open",
+            raw_status="dry-run",
+            filled_qty=Decimal(0),
+            avg_price=None,
+            submitted_at=now,
+            updated_at=now,
+        )
+
+    def cancel(self, broker_order_id: str) -> None:
+        """A dry run cancels nothing."""
+
+    def order(self, client_order_id: str) -> BrokerOrder | None:
+        return self._venue.order(client_order_id)
+
+    def open_orders(self) -> Sequence[BrokerOrder]:
+        return self._venue.open_orders()
+
+    def orders_since(self, since: datetime) -> Sequence[BrokerOrder]:
+        return self._venue.orders_since(since)
+
+    def fills_since(self, since: datetime) -> Sequence[BrokerFill]:
+        return self._venue.fills_since(since)
+
+    def cash_flows_since(self, since: datetime) -> Sequence[CashFlow]:
+        return self._venue.cash_flows_since(since)
+
+    def guard(self, symbol: str, level: Decimal | None) -> None:
+        """A dry run guards nothing."""

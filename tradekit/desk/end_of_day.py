@@ -1,0 +1,120 @@
+"""Day trades are flat before the close: a marketable limit first, then the market, then an alert."""
+
+from datetime import timedelta
+
+from tradekit.desk.desk import Desk
+from tradekit.desk.events import alert, alert_once, event
+from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.sell import sell, working_exit
+from tradekit.exits import closing_step
+from tradekit.exits.base import Found
+from tradekit.model import FINAL_STATUSES, Order, Position
+
+
+def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | None:
+    """The order that this minute before the close asks for; a limit that did not fill gives way to the market."""
+    rules, now = desk.settings.end_of_day, desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if session is None or now >= session.close:
+        return _at_next_open(desk, position, found)
+    working = working_exit(desk, position)
+    if rules.moc:
+        return None if working else _on_close(desk, position, found)
+    step = closing_step(
+        now.timestamp(),
+        session.close.timestamp(),
+        limit_s=rules.limit_s,
+        market_s=rules.market_s,
+        alert_s=rules.alert_s,
+    )
+    if position.session < session.day:
+        step = "market"  # held over from an earlier session: it leaves at once
+    if working is not None:
+        if working.type != "limit" or step == "limit":
+            return None
+        if (
+            cancel_and_wait(desk, working, "the limit did not fill").status
+            not in FINAL_STATUSES
+        ):
+            return None
+        position = desk.store.positions.get(position.id) or position
+        if position.qty <= 0:
+            return None
+    return _sell(desk, position, found, limit=step == "limit")
+
+
+def _sell(
+    desk: Desk,
+    position: Position,
+    found: Found,
+    *,
+    limit: bool = False,
+    on_close: bool = False,
+    on_open: bool = False,
+) -> Order | None:
+    order = sell(
+        desk,
+        position,
+        purpose="exit",
+        reason="end-of-day",
+        because=found.because,
+        level=position.last_price,
+        limit=limit,
+        on_close=on_close,
+        on_open=on_open,
+    )
+    if order is not None:
+        event(
+            desk,
+            "exit",
+            symbol=position.symbol,
+            ref=order.id,
+            rule="end-of-day",
+            because=found.because,
+            position=position.id,
+        )
+    return order
+
+
+def _on_close(desk: Desk, position: Position, found: Found) -> Order | None:
+    session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
+    cutoff = timedelta(seconds=desk.settings.end_of_day.moc_cutoff_s)
+    if session is not None and desk.clock.now() < session.close - cutoff:
+        return _sell(desk, position, found, on_close=True)
+    return _sell(
+        desk, position, found
+    )  # too late for the auction: the market while there is one
+
+
+def _at_next_open(desk: Desk, position: Position, found: Found) -> Order | None:
+    """The session is over and it is still here: say so, and queue it for the next open."""
+    order = _sell(desk, position, found, on_open=True)
+    if order is not None:
+        alert(
+            desk,
+            "held-overnight",
+            f"{position.symbol}: {position.qty} shares of a day trade are held overnight",
+            symbol=position.symbol,
+            ref=position.id,
+        )
+    return order
+
+
+def warn_late(desk: Desk, position: Position) -> None:
+    """A day trade that is still open minutes before the close."""
+    now = desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if session is None or position.intent != "day" or desk.calendar.around_the_clock:
+        return
+    if (
+        session.close - timedelta(seconds=desk.settings.end_of_day.alert_s)
+        <= now
+        < session.close
+    ):
+        alert_once(
+            desk,
+            "still-open",
+            f"{position.symbol}: {position.qty} shares minutes before the close",
+            symbol=position.symbol,
+            ref=position.id,
+        )

@@ -1,0 +1,392 @@
+"""From decisions to orders: closes first, then the buys in order, each through the whole risk gate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from tradekit.desk.desk import Desk
+from tradekit.desk.events import event
+from tradekit.desk.orders import new_order, send
+from tradekit.desk.plans import plan_of
+from tradekit.desk.reconcile import reconcile
+from tradekit.desk.sell import sell
+from tradekit.desk.state import quote, regime_now, risk_book
+from tradekit.errors import Refused, UsageError
+from tradekit.exits import levels
+from tradekit.ids import position_id
+from tradekit.model import Decision, Order, OrderType, Quote, RiskCheck, Tif
+from tradekit.money import ZERO, ceil_tick, dec
+from tradekit.risk import checks, judge, refusal
+from tradekit.risk.base import Proposal, Verdict
+from tradekit.risk.sizing import size, why_zero
+
+ON_OPEN_FROM = timedelta(minutes=30)
+ON_OPEN_UNTIL = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class EnterOptions:
+    """`ids`: the decisions that the caller named (a pipe); None: everything that is pending."""
+
+    max_buys: int | None = None
+    moo: bool = False
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What enter did: the orders, then the vetoes. `refused`: the caller named decisions and none got through."""
+
+    orders: list[Order]
+    vetoes: list[RiskCheck]
+    refused: bool
+
+
+def enter(desk: Desk, options: EnterOptions) -> Entered:
+    """Turn decisions into orders. A decision is used once; a repeat gives the stored orders and vetoes again."""
+    reconcile(desk)
+    decisions = chosen(desk, options)
+    pending = [decision for decision in decisions if decision.status == "pending"]
+    orders = [
+        order
+        for decision in pending
+        if decision.action == "CLOSE" and (order := close(desk, decision))
+    ]
+    buys = sorted(
+        (
+            d
+            for d in pending
+            if d.action == "BUY" and (d.order_kind == "moo") == options.moo
+        ),
+        key=_rank,
+    )
+    vetoes: list[RiskCheck] = []
+    bought = 0
+    for decision in buys:
+        if options.max_buys is not None and bought >= options.max_buys:
+            break
+        order, veto = buy(desk, decision, bought)
+        if order is not None:
+            orders.append(order)
+            bought += order.status != "rejected"
+        if veto is not None:
+            vetoes.append(veto)
+    if options.ids is not None:
+        orders, vetoes = _stored(desk, decisions)
+    return Entered(
+        orders, vetoes, refused=bool(options.ids) and bool(vetoes) and not orders
+    )
+
+
+def chosen(desk: Desk, options: EnterOptions) -> list[Decision]:
+    """The decisions to work on. UsageError where a named one is not in the store."""
+    if options.ids is None:
+        return desk.store.decisions.pending()
+    found = []
+    for name in options.ids:
+        decision = desk.store.decisions.get(name)
+        if decision is None:
+            raise UsageError(
+                f"enter: there is no decision {name} in this desk",
+                "pipe what `tradekit decide --jsonl` printed",
+            )
+        found.append(decision)
+    return found
+
+
+def _rank(decision: Decision) -> tuple[float, float, str]:
+    """Score, then RVOL, then symbol."""
+    return -(decision.score or 0.0), -(decision.rvol or 0.0), decision.symbol
+
+
+def _stored(
+    desk: Desk, decisions: Sequence[Decision]
+) -> tuple[list[Order], list[RiskCheck]]:
+    orders = [
+        order
+        for d in decisions
+        for order in desk.store.orders.for_decision(d.id)
+        if order.purpose in ("entry", "exit")
+    ]
+    vetoes = [
+        row
+        for d in decisions
+        for row in desk.store.risk_checks.for_decision(d.id)
+        if row.verdict == "vetoed"
+    ]
+    return orders, vetoes
+
+
+def close(desk: Desk, decision: Decision) -> Order | None:
+    """Sell what a decision closes; the next pass of monitor-exits does it too, whoever comes first."""
+    position = desk.store.positions.open_for(decision.symbol)
+    if position is None:
+        desk.store.decisions.set_status(decision.id, "used")
+        return None
+    order = sell(
+        desk, position, purpose="exit", reason="decision", because=decision.because
+    )
+    if order is not None:
+        desk.store.decisions.set_status(decision.id, "used")
+    return order
+
+
+def buy(
+    desk: Desk, decision: Decision, bought: int
+) -> tuple[Order | None, RiskCheck | None]:
+    """One entry: price, size, gate, order. Gives the order, or the veto that stopped it."""
+    seen = quote(desk, decision.symbol)
+    early = _too_early_or_late(desk, decision) or _chased(desk, decision, seen)
+    if early is not None:
+        return None, _end(desk, decision, "expired", early)
+    limit, reference = prices(desk, decision, seen)
+    entry, veto = propose(desk, decision, limit, reference)
+    if entry is None or limit is None:
+        return None, _end(
+            desk,
+            decision,
+            "refused",
+            veto or Verdict(rule="stale-quote", approved=False, because="no quote"),
+        )
+    order = _order(desk, decision, entry)
+    refused: list[RiskCheck] = []
+
+    def gate() -> bool:
+        """Asked in the transaction that writes the intent: what it saw is what the order stands on."""
+        book = risk_book(
+            desk, [decision.symbol], regime=regime_now(desk), entries_this_scan=bought
+        )
+        verdicts = judge(
+            entry,
+            book,
+            checks(
+                desk.settings.risk, reversal_alert=desk.settings.exits.reversal_alert
+            ),
+        )
+        no = refusal(verdicts)
+        if no is not None:
+            refused.append(_end(desk, decision, "refused", no))
+            return False
+        desk.store.risk_checks.add(
+            _check(
+                desk,
+                decision,
+                order.id,
+                Verdict(
+                    rule="gate",
+                    approved=True,
+                    because=f"{len(verdicts)} rules passed",
+                    limits=_passed(verdicts),
+                ),
+            )
+        )
+        desk.store.decisions.set_status(decision.id, "used")
+        return True
+
+    sent = send(desk, order, gate)
+    if sent is not None:
+        desk.count("orders")
+    return sent, (refused[0] if refused else None)
+
+
+def _passed(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """What each rule said, for `why`; rules that could not apply say so."""
+    return {verdict.rule: verdict.because for verdict in verdicts}
+
+
+def _too_early_or_late(desk: Desk, decision: Decision) -> Verdict | None:
+    """On-open orders go in the last half hour before the open; venues refuse them two minutes before it."""
+    if decision.order_kind != "moo":
+        return None
+    now = desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if session is None:
+        return Verdict(
+            rule="market-open",
+            approved=False,
+            because="no session today; the decision is over",
+        )
+    if not session.open - ON_OPEN_FROM <= now < session.open - ON_OPEN_UNTIL:
+        return Verdict(
+            rule="too-late",
+            approved=False,
+            because=f"on-open orders go from {session.open - ON_OPEN_FROM:%H:%M} to {session.open - ON_OPEN_UNTIL:%H:%M} UTC; it was {now:%H:%M:%S}",
+        )
+    if (
+        "opg" not in desk.broker.capabilities.tifs
+        and not desk.settings.entry.moo_as_day_market
+    ):
+        return Verdict(
+            rule="market-open",
+            approved=False,
+            because=f"{desk.broker.name} has no on-open orders; entry.moo_as_day_market would send a day order",
+        )
+    return None
+
+
+def _chased(desk: Desk, decision: Decision, seen: Quote | None) -> Verdict | None:
+    if seen is None or decision.price is None or decision.order_kind == "moo":
+        return None
+    moved = float(seen.last / decision.price - 1)
+    if moved <= desk.settings.decide.chase:
+        return None
+    return Verdict(
+        rule="chase",
+        approved=False,
+        because=f"price moved up {moved:.2%} since the decision, at most {desk.settings.decide.chase:.2%} is followed",
+        limits={"moved": round(moved, 6), "limit": desk.settings.decide.chase},
+    )
+
+
+def prices(
+    desk: Desk, decision: Decision, seen: Quote | None
+) -> tuple[Decimal | None, Decimal | None]:
+    """The most we pay (rounded up to the tick) and the reference it is compared with."""
+    tick = desk.settings.market.tick
+    if decision.order_kind == "moo":
+        reference = decision.price or (seen.last if seen else None)
+        return (None if reference is None else ceil_tick(reference, tick)), reference
+    if seen is None:
+        return None, None
+    return ceil_tick(
+        seen.ask * (1 + dec(desk.settings.entry.limit_offset)), tick
+    ), seen.mid
+
+
+def propose(
+    desk: Desk, decision: Decision, limit: Decimal | None, reference: Decimal | None
+) -> tuple[Proposal | None, Verdict | None]:
+    """The entry as the gate sees it, sized; or why it cannot be sized."""
+    if limit is None or reference is None:
+        return None, Verdict(
+            rule="stale-quote",
+            approved=False,
+            because=f"{decision.symbol}: nobody knows a price; a quote would pass",
+        )
+    from tradekit.desk.state import account
+
+    plan = plan_of(decision.plan)
+    found = levels(
+        plan,
+        float(limit),
+        float(desk.settings.market.tick),
+        opened_s=0.0,
+        close_s=None,
+        atr=None,
+    )
+    stop = _level(found.stop)
+    target = _level(found.target) or _level(found.close_above)
+    equity = account(desk).desk_equity
+    qty = size(desk.settings.sizing, equity, limit, stop, desk.settings.market.lot)
+    if qty <= ZERO:
+        return None, Verdict(
+            rule="sizing",
+            approved=False,
+            because=why_zero(
+                desk.settings.sizing, equity, limit, desk.settings.market.lot
+            ),
+        )
+    listed = desk.universe.get(decision.symbol)
+    return Proposal(
+        decision_id=decision.id,
+        symbol=decision.symbol,
+        qty=qty,
+        limit_price=limit,
+        reference=reference,
+        stop_price=stop,
+        target_price=target,
+        intent=plan.intent,
+        strategy=decision.strategy,
+        cap=desk.cap(decision.symbol),
+        sector=listed.sector if listed else None,
+        kind=listed.kind if listed else None,
+        score=decision.score,
+        max_hold_s=plan.max_hold_s,
+        on_open=decision.order_kind == "moo",
+    ), None
+
+
+def _level(x: float) -> Decimal | None:
+    return None if x != x else dec(round(x, 10))
+
+
+def _order(desk: Desk, decision: Decision, entry: Proposal) -> Order:
+    type_: OrderType = "market" if entry.on_open else "limit"
+    tif: Tif = (
+        "opg" if entry.on_open and "opg" in desk.broker.capabilities.tifs else "day"
+    )
+    return new_order(
+        desk,
+        subject=decision.id,
+        purpose="entry",
+        symbol=decision.symbol,
+        side="buy",
+        qty=entry.qty,
+        type_=type_,
+        tif=tif,
+        reason="entry",
+        because=decision.because,
+        limit_price=None if entry.on_open else entry.limit_price,
+        decision_price=decision.price or entry.reference,
+        decision_id=decision.id,
+        position_id=position_id(decision.symbol, decision.at),
+        plan={
+            "plan": decision.plan,
+            "strategy": decision.strategy,
+            "cap": entry.cap,
+            "intent": entry.intent,
+            "master": decision.master,
+            "regime": regime_now(desk),
+            "strategy_version": desk.code_version,
+        },
+    )
+
+
+def _check(
+    desk: Desk, decision: Decision, order: str | None, verdict: Verdict
+) -> RiskCheck:
+    """The id says subject and rule; a later try of the same subject counts up."""
+    base = f"{decision.id}-{verdict.rule}"
+    n = sum(
+        row.rule == verdict.rule
+        for row in desk.store.risk_checks.for_decision(decision.id)
+    )
+    return RiskCheck(
+        id=base if not n else f"{base}-{n}",
+        decision_id=decision.id,
+        order_id=order,
+        at=desk.clock.now(),
+        verdict="approved" if verdict.approved else "vetoed",
+        rule=verdict.rule,
+        because=verdict.because,
+        limits=verdict.limits,
+    )
+
+
+def _end(desk: Desk, decision: Decision, status: str, verdict: Verdict) -> RiskCheck:
+    """A decision that buys nothing, with the rule that ended it."""
+    row = _check(desk, decision, None, verdict)
+    with desk.store.transaction(low=True):
+        desk.store.risk_checks.add(row)
+        desk.store.decisions.set_status(decision.id, status)
+        event(
+            desk,
+            "veto",
+            symbol=decision.symbol,
+            ref=decision.id,
+            rule=verdict.rule,
+            because=verdict.because,
+        )
+    desk.count("vetoes")
+    return row
+
+
+def raise_if_refused(found: Entered) -> None:
+    """Exit code 6: the caller named what to trade and all of it was refused."""
+    if found.refused:
+        rules = ", ".join(sorted({veto.rule for veto in found.vetoes}))
+        raise Refused(
+            f"all {len(found.vetoes)} decisions were refused by: {rules}",
+            "tradekit why SYMBOL says what would have to change",
+        )

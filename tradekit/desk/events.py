@@ -1,0 +1,67 @@
+"""Events: what happened besides the records. An alert is an event that a human must see, and a line on stderr."""
+
+from datetime import timedelta
+from typing import Any
+
+from tradekit.desk.desk import Desk
+from tradekit.model import Event
+
+
+def event(
+    desk: Desk,
+    kind: str,
+    *,
+    symbol: str | None = None,
+    ref: str | None = None,
+    **data: Any,
+) -> Event:
+    """Write one event beside its cause, inside the caller's transaction where there is one."""
+    at = desk.clock.now()
+    run = desk.run.id if desk.run else None
+    n = len(desk.events) + 1
+    name = f"{run}#{n}" if run else f"{at:%Y%m%dT%H%M%S%f}-{kind}-{n}"
+    found = Event(
+        id=name,
+        at=at,
+        session=desk.calendar.day(at),
+        run_id=run,
+        kind=kind,
+        symbol=symbol,
+        ref=ref,
+        data=data,
+    )
+    desk.events.append(found)
+    desk.store.events.add(found)
+    return found
+
+
+def alert(
+    desk: Desk,
+    kind: str,
+    message: str,
+    *,
+    symbol: str | None = None,
+    ref: str | None = None,
+    **data: Any,
+) -> Event:
+    """An event of kind `alert.KIND` and the same sentence on stderr."""
+    desk.say(f"ALERT {kind}: {message}")
+    return event(desk, f"alert.{kind}", symbol=symbol, ref=ref, message=message, **data)
+
+
+def alert_once(
+    desk: Desk,
+    kind: str,
+    message: str,
+    *,
+    symbol: str | None = None,
+    ref: str | None = None,
+    every_s: int = 3600,
+    **data: Any,
+) -> Event | None:
+    """Like `alert`, but a condition that lasts is repeated only every `every_s` seconds."""
+    since = desk.clock.now() - timedelta(seconds=every_s)
+    for old in desk.store.events.alerts(since):
+        if old.kind == f"alert.{kind}" and old.symbol == symbol and old.ref == ref:
+            return None
+    return alert(desk, kind, message, symbol=symbol, ref=ref, **data)

@@ -1,0 +1,283 @@
+"""One pass over the managed positions: reconcile, mark, ask the exit rules, sell what they say, keep the rest protected."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from tradekit.desk.desk import Desk
+from tradekit.desk.end_of_day import end_of_day_order, warn_late
+from tradekit.desk.events import alert, alert_once, event
+from tradekit.desk.halts import raise_automatic_halts
+from tradekit.desk.plans import held_of, plan_levels, plan_of
+from tradekit.desk.protect import protect
+from tradekit.desk.reconcile import reconcile, warn_unknown
+from tradekit.desk.sell import sell, working_exit
+from tradekit.desk.state import account, fresh_limit_s, quote, regime_now
+from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
+from tradekit.exits.base import Bar, Found, Held, Plan, State
+from tradekit.errors import UpstreamError
+from tradekit.model import Mark, Order, Position, PriceBar
+from tradekit.money import dec
+
+RESTING_RULES = (
+    "hard-stop",
+    "trailing-stop",
+)  # a level that a long bar went through is where we got out
+
+
+@dataclass(frozen=True)
+class MonitorOptions:
+    """monitor-exits takes no options that change what it does."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one pass found for one position."""
+
+    mark: Mark
+    found: Found | None
+    bar: (
+        PriceBar | None
+    )  # the complete bar that asked for the exit; None: the time did, or a quote
+
+
+def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Order]:
+    """One pass. Safe to run at any time and at any rate: a position whose sell order is working is left alone."""
+    reconcile(desk)
+    positions = desk.store.positions.open()
+    if not positions:
+        warn_unknown(desk)
+        return []
+    halts = desk.store.halts.open()
+    flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
+    orders, marks = [], []
+    for position in positions:
+        seen = look(desk, position, flatten=flatten, dead=dead)
+        marks.append(seen.mark)
+        if seen.found and (order := leave(desk, position, seen)):
+            orders.append(order)
+    save_marks(desk, marks)
+    for position in desk.store.positions.open():
+        keep_protected(desk, position)
+    raise_automatic_halts(desk, account(desk))
+    warn_unknown(desk)
+    desk.count("positions", len(positions))
+    return orders
+
+
+def look(desk: Desk, position: Position, *, flatten: bool, dead: bool) -> Seen:
+    """Judge the complete bars since the last pass, in order, then the present moment."""
+    mark = desk.store.marks.get(position.id) or _first_mark(desk, position)
+    plan, held = plan_levels(desk, position), held_of(position, mark)
+    state = state_of(desk, position, mark, flatten=flatten, dead=dead)
+    now = desk.clock.now()
+    judged_to, found, low = mark.judged_to, None, float(mark.low or position.avg_price)
+    last = None
+    for bar in desk.market.bars(position.symbol, mark.judged_to, now):
+        if not bar.regular:
+            continue
+        last = bar
+        found = judge(held, _bar(bar), plan, NO_STATE)
+        if found:
+            break
+        held, judged_to, low = (
+            advance(held, _bar(bar), plan),
+            bar.end,
+            min(low, bar.low),
+        )
+    asked = last if found else None
+    if not found:
+        found = judge_now(desk, position, held, plan, state, judged_to)
+    level = level_in_force(held, plan)
+    price = quote(desk, position.symbol)
+    changed = msgspec.structs.replace(
+        mark,
+        at=now,
+        judged_to=judged_to,
+        last_price=price.last if price else mark.last_price,
+        high=dec(round(max(held.high, last.high if last else held.high), 10)),
+        low=dec(round(min(low, last.low if last else low), 10)),
+        target_hit=held.armed,
+        stop_price=None if isnan(level) else dec(round(level, 10)),
+    )
+    return Seen(changed, found, asked)
+
+
+def judge_now(
+    desk: Desk,
+    position: Position,
+    held: Held,
+    plan: Plan,
+    state: State,
+    judged_to: datetime,
+) -> Found | None:
+    """A bar made of the trigger price. What is not newer than the judged bars moves no price rule, only the timed ones."""
+    now = desk.clock.now()
+    seen = quote(desk, position.symbol)
+    fresh = (
+        seen is not None
+        and seen.at > judged_to
+        and (now - seen.at).total_seconds() <= fresh_limit_s(desk, position.symbol)
+    )
+    if fresh and seen is not None:
+        price = _trigger_price(
+            seen.last,
+            seen.mid,
+            seen.bid,
+            seen.ask,
+            (now - seen.last_at).total_seconds(),
+        )
+        if price is not None:
+            return judge(held, _moment(now, price), plan, state)
+    return judge_without_price(held, now.timestamp(), plan, state)
+
+
+def _trigger_price(
+    last: object, mid: object, bid: object, ask: object, last_age_s: float
+) -> float | None:
+    """The last trade where it is fresh and inside the quote, else the mid of a spread of at most 1 %, else none."""
+    trade, middle, low, high = (float(str(x)) for x in (last, mid, bid, ask))
+    if last_age_s <= 10 and low <= trade <= high:
+        return trade
+    return middle if middle > 0 and (high - low) / middle <= 0.01 else None
+
+
+def state_of(
+    desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool
+) -> State:
+    """What the rules know beside the bar."""
+    closing = desk.settings.exits.reversal_close
+    return State(
+        kill=flatten,
+        regime_dead=dead and position.intent == "day",
+        reversal=mark.reversal_score is not None and mark.reversal_score >= closing,
+        close_asked=desk.store.decisions.closing(position.id) is not None,
+    )
+
+
+def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
+    """Send the exit that was found, as the hour allows."""
+    found = seen.found
+    if found is None:
+        return None
+    event_ref = position.id
+    if found.rule == "end-of-day":
+        return end_of_day_order(desk, position, found)
+    working = working_exit(desk, position)
+    if working is not None:
+        return None
+    session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
+    after_close = (
+        session is not None
+        and not desk.calendar.around_the_clock
+        and desk.clock.now() >= session.close
+    )
+    inside = found.rule in RESTING_RULES and seen.bar is not None
+    order = sell(
+        desk,
+        position,
+        purpose="exit",
+        reason=found.rule,
+        because=found.because,
+        level=level_of(found, position),
+        trigger_at=seen.bar.start if inside and seen.bar is not None else None,
+        on_open=after_close,
+    )
+    if order is not None:
+        event(
+            desk,
+            "exit",
+            symbol=position.symbol,
+            ref=order.id,
+            rule=found.rule,
+            because=found.because,
+            position=event_ref,
+        )
+        _close_used(desk, position)
+        if after_close and desk.store.orders.get(order.id) is not None:
+            alert(
+                desk,
+                "exit-at-open",
+                f"{position.symbol}: {found.rule} in the last bar; sold at the next open",
+                symbol=position.symbol,
+                ref=order.id,
+            )
+    return order
+
+
+def level_of(found: Found, position: Position) -> Decimal | None:
+    """The price that asked for the exit; a rule without one names the last price known."""
+    return (
+        position.last_price
+        if found.price != found.price
+        else dec(round(found.price, 10))
+    )
+
+
+def _close_used(desk: Desk, position: Position) -> None:
+    decision = desk.store.decisions.closing(position.id)
+    if decision is not None:
+        desk.store.decisions.set_status(decision.id, "used")
+
+
+def save_marks(desk: Desk, marks: list[Mark]) -> None:
+    """All marks of the pass in one transaction, without those whose position is gone."""
+    still = {position.id for position in desk.store.positions.open()}
+    desk.store.marks.save([mark for mark in marks if mark.position_id in still])
+
+
+def keep_protected(desk: Desk, position: Position) -> None:
+    """A resting stop for every position that is not on its way out, and the desk's own level told to the venue."""
+    mark = desk.store.marks.get(position.id)
+    if working_exit(desk, position) is None:
+        protect(desk, position, mark)
+        warn_late(desk, position)
+    desk.broker.guard(position.symbol, mark.stop_price if mark else None)
+
+
+def _first_mark(desk: Desk, position: Position) -> Mark:
+    plan = plan_of(position.plan)
+    return Mark(
+        position_id=position.id,
+        at=desk.clock.now(),
+        judged_to=position.opened_at,
+        high=position.avg_price,
+        low=position.avg_price,
+        target_hit=plan.trail is not None and plan.trail_from == "entry",
+    )
+
+
+def _bar(bar: PriceBar) -> Bar:
+    return Bar(
+        bar.start.timestamp(),
+        bar.end.timestamp(),
+        bar.open,
+        bar.high,
+        bar.low,
+        bar.close,
+    )
+
+
+def _moment(now: datetime, price: float) -> Bar:
+    at = now.timestamp()
+    return Bar(at, at, price, price, price, price)
+
+
+def keep_monitoring(desk: Desk, pause_s: float) -> Iterator[list[Order]]:
+    """A pass every `pause_s` seconds until somebody interrupts; a venue or data failure ends a pass, not the loop."""
+    while True:
+        started = desk.clock.monotonic()
+        try:
+            yield monitor_exits(desk)
+        except UpstreamError as problem:
+            alert_once(
+                desk,
+                "exits-failing",
+                f"a pass of the exit rules failed: {problem.message}",
+                every_s=300,
+            )
+        desk.count("passes")
+        desk.clock.sleep(max(0.0, pause_s - (desk.clock.monotonic() - started)))

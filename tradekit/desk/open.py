@@ -1,0 +1,291 @@
+"""Build a Desk: the one place that chooses clock, broker and data, and the only one that names a concrete broker."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tradekit import __version__
+from tradekit.base.interrupts import handled
+from tradekit.base.locks import Lock
+from tradekit.base.settings_file import load_settings, load_universe
+from tradekit.brokers.base import Broker
+from tradekit.calendar import AllDayCalendar, Calendar, ExchangeCalendar
+from tradekit.clock import Clock, ManualClock, clock_from, parse_time
+from tradekit.config import Settings, Symbol
+from tradekit.desk.desk import Desk
+from tradekit.desk.dry import DryBroker
+from tradekit.desk.events import alert
+from tradekit.errors import ConfigError, TradekitError
+from tradekit.ids import run_id
+from tradekit.model import Run
+from tradekit.store import Store, open_store
+
+if TYPE_CHECKING:
+    from tradekit.market.market import Market
+    from tradekit.strategies.base import Strategy
+
+WINDOW = timedelta(
+    days=500
+)  # sessions that a desk loads before today: enough for 250 of history
+AHEAD = timedelta(days=40)
+MARKER = "replay.json"  # lies in the folder of a replay
+
+
+class Where(Protocol):
+    """Anything that knows the desk's folder and the words that started the command."""
+
+    @property
+    def here(self) -> Path: ...
+
+    @property
+    def argv(self) -> tuple[str, ...]: ...
+
+
+@contextmanager
+def open_desk(
+    where: Path | Where,
+    *,
+    command: str | None = None,
+    dry_run: bool = False,
+    clock: Clock | None = None,
+    synchronous: str | None = None,
+) -> Iterator[Desk]:
+    """A desk to work with; `command` adds its job lock and its run row. Raises ConfigError, StoreError, Busy.
+
+    A dry run works on a private copy of desk.db and with a venue that accepts nothing; only its run row is kept.
+    """
+    path = where if isinstance(where, Path) else where.here
+    argv = "" if isinstance(where, Path) else " ".join(where.argv)
+    store = open_store(path / "desk.db", synchronous=synchronous or store_mode(path))
+    try:
+        desk = build(path, store, clock=clock)
+        if command is None:
+            yield desk
+        elif dry_run:
+            with running(desk, command, argv), _on_a_copy(desk):
+                yield desk
+        else:
+            with running(desk, command, argv):
+                yield desk
+    finally:
+        store.close()
+
+
+def build(
+    path: Path,
+    store: Store,
+    *,
+    clock: Clock | None = None,
+    ahead: timedelta = timedelta(0),
+) -> Desk:
+    """Wire a desk over an open store; `ahead` asks for more sessions after now than usual."""
+    loaded = load_settings(path)
+    settings = loaded.settings
+    if settings.desk.broker != "paper":
+        raise ConfigError(
+            f"desk.broker: {settings.desk.broker} is not a venue this version has",
+            "tradekit config set desk.broker paper",
+        )
+    virtual = store.meta.get("clock_at")
+    clock = clock or desk_clock(virtual)
+    universe = load_universe(path)
+    calendar = load_calendar(settings, store, clock.now(), ahead)
+    return Desk(
+        path=path,
+        id=store.meta.get("desk_id") or "",
+        settings=settings,
+        universe=universe,
+        clock=clock,
+        calendar=calendar,
+        store=store,
+        open_market=lambda: open_market(path, settings, store, universe, calendar),
+        open_broker=open_paper,
+        strategies=LazyStrategies(settings),
+        settings_hash=loaded.hash,
+        code_version=__version__,
+        account_dir=path / "locks",
+    )
+
+
+def desk_clock(virtual: str | None) -> Clock:
+    """The clock of a desk that exists: a replay stands where it ended; TRADEKIT_CLOCK may set another."""
+    wanted = os.environ.get("TRADEKIT_CLOCK")
+    if wanted:
+        return clock_from(wanted)
+    return ManualClock(parse_time(virtual)) if virtual else clock_from(None)
+
+
+def load_calendar(
+    settings: Settings, store: Store, now: datetime, ahead: timedelta = timedelta(0)
+) -> Calendar:
+    """The sessions around now, from the store's table."""
+    if settings.desk.calendar == "24/7":
+        return AllDayCalendar()
+    today = now.date()
+    return ExchangeCalendar(
+        store.sessions.load(today - WINDOW, today + AHEAD + ahead),
+        settings.desk.timezone,
+    )
+
+
+def open_market(
+    path: Path,
+    settings: Settings,
+    store: Store,
+    universe: Mapping[str, Symbol],
+    calendar: Calendar,
+) -> "Market":
+    """Market history; a replay reads its parent's bars.db."""
+    from tradekit.market.bars import BarStore
+    from tradekit.market.market import Market
+
+    bars = BarStore(path / (store.meta.get("bars") or settings.market.bars))
+    return Market(
+        bars,
+        calendar,
+        source=settings.market.source,
+        tick=settings.market.tick,
+        half_spread=settings.paper.half_spread,
+        half_spread_of=half_spread_of(settings, universe),
+    )
+
+
+def half_spread_of(
+    settings: Settings, universe: Mapping[str, Symbol]
+) -> Callable[[str], float]:
+    """The assumed half spread of a symbol, a fraction of its price: small caps have their own."""
+
+    def of(symbol: str) -> float:
+        entry = universe.get(symbol)
+        small = entry is not None and entry.cap == "small"
+        return settings.paper.half_spread_small if small else settings.paper.half_spread
+
+    return of
+
+
+def open_paper(desk: Desk) -> Broker:
+    """The simulated venue over the desk's own bars."""
+    from tradekit.brokers.paper import PaperBroker
+
+    return PaperBroker(
+        desk.path / "paper.db",
+        bars=desk.market,
+        clock=desk.clock,
+        calendar=desk.calendar,
+        settings=desk.settings.paper,
+        currency=desk.settings.desk.currency,
+        tick=desk.settings.market.tick,
+        half_spread_of=half_spread_of(desk.settings, desk.universe),
+        exit_interval_s=desk.settings.exits.interval_s,
+        synchronous=desk.store.synchronous,
+        create=True,
+    )
+
+
+def store_mode(path: Path) -> str:
+    """synchronous=FULL, and OFF for a replay, which can be made again."""
+    return "OFF" if (path / MARKER).exists() else "FULL"
+
+
+class LazyStrategies(Mapping[str, "Strategy"]):
+    """Strategies by name, built when asked for: numpy is loaded by those who scan."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._built: dict[str, Strategy] = {}
+
+    def __getitem__(self, name: str) -> "Strategy":
+        if name not in self._built:
+            from tradekit.strategies import build as build_strategy
+
+            self._built[name] = build_strategy(
+                name, self._settings.strategies.get(name, {})
+            )
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        from tradekit.strategies import BUILT_IN
+
+        return iter(BUILT_IN)
+
+    def __len__(self) -> int:
+        from tradekit.strategies import BUILT_IN
+
+        return len(BUILT_IN)
+
+
+@contextmanager
+def running(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
+    """The job lock and the run row around a command; the row is closed whatever happens inside."""
+    lock = Lock(desk.path / "locks" / f"{command.replace(' ', '-')}.lock", what=command)
+    with lock, handled():
+        run = _start(desk, command, argv)
+        code: int = 1
+        try:
+            yield run
+            code = 0
+        except TradekitError as error:
+            code = error.code
+            raise
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+            raise
+        finally:
+            desk.store.runs.finish(run.id, desk.clock.now(), code, dict(desk.counts))
+            desk.run = None
+
+
+def _start(desk: Desk, command: str, argv: str) -> Run:
+    now = desk.clock.now()
+    with desk.store.transaction():
+        for dead in desk.store.runs.unfinished(command):
+            desk.store.runs.finish(dead.id, now, 137, dead.counts)
+            alert(
+                desk,
+                "run-died",
+                f"{dead.command}, started at {dead.started_at:%H:%M:%S}Z, never ended",
+                ref=dead.id,
+            )
+        base = run_id(command, now)
+        name, n = base, 1
+        while desk.store.runs.get(name):
+            n += 1
+            name = f"{base}-{n}"
+        run = Run(
+            id=name,
+            command=command,
+            argv=argv,
+            started_at=now,
+            clock=desk.clock.name,
+            code_version=desk.code_version,
+            settings_hash=desk.settings_hash,
+        )
+        desk.store.runs.start(run)
+    desk.run, desk.events, desk.counts = run, [], {}
+    return run
+
+
+@contextmanager
+def _on_a_copy(desk: Desk) -> Iterator[None]:
+    """Point the desk at a throw-away copy of its store and a venue that accepts nothing."""
+    real = desk.store
+    with tempfile.TemporaryDirectory(prefix="tradekit-dry-") as folder:
+        copy = Path(folder) / "desk.db"
+        target = sqlite3.connect(copy)
+        real.db.backup(target)
+        target.close()
+        desk.store = open_store(copy, synchronous="OFF")
+        inner = desk.open_broker
+        desk.open_broker = lambda d: DryBroker(inner(d), d.clock)
+        desk.dry_run = True
+        try:
+            yield
+        finally:
+            desk.store.close()
+            desk.store, desk.dry_run, desk.open_broker = real, False, inner
+            desk.__dict__.pop("broker", None)

@@ -1,0 +1,130 @@
+"""The schedule at work: which slots a desk has, run one, write down what became of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from tradekit.base.locks import Lock
+from tradekit.clock import parse_time
+from tradekit.desk.desk import Desk
+from tradekit.desk.events import alert, event
+from tradekit.desk.steps import Step, call, parse, running
+from tradekit.errors import Findings, NothingToDo, TradekitError
+from tradekit.model import Session, Slot
+from tradekit.schedule import Done, Due, SlotSpec, check, default_schedule, overdue
+from tradekit.schedule import parse as parse_schedule
+
+
+def desk_schedule(desk: Desk) -> list[SlotSpec]:
+    """The desk's slots, from desk.yaml or the default; every `run` is checked. Raises ConfigError."""
+    around = desk.calendar.around_the_clock
+    entries = desk.settings.schedule
+    if entries is None:
+        entries = default_schedule(
+            around_the_clock=around, strategies=desk.settings.scan.strategies
+        )
+    specs = parse_schedule(entries, around_the_clock=around)
+    for spec in specs:
+        parse(spec.run)
+    return specs
+
+
+def run_due(desk: Desk, due: Due, session: Session) -> Slot:
+    """Run a slot whose time has come, unless what it waits for did not succeed. A failed step is a failed slot, no more."""
+    done = slots_done(desk, [session])
+    if due.spec.after is not None and done.get((due.spec.after, due.at)) != "done":
+        return _save(desk, due, session, "skipped", None)
+    step = parse(due.spec.run)
+    run_id = None
+    try:
+        run_id = _run(desk, due, session, step)
+    except Findings:
+        pass  # done, and something wants a look: it is in the records
+    except TradekitError as error:
+        with desk.store.transaction():
+            alert(
+                desk,
+                "slot-failed",
+                f"{due.name}: {error.message}",
+                ref=due.name,
+                code=error.code,
+            )
+            return _save(desk, due, session, "failed", run_id)
+    return _save(desk, due, session, "done", run_id)
+
+
+def _run(desk: Desk, due: Due, session: Session, step: Step) -> str:
+    with running(desk, step.verb, step.argv) as run:
+        _save(desk, due, session, "running", run.id)
+        call(desk, step)
+        return run.id
+
+
+def _save(
+    desk: Desk, due: Due, session: Session, state: str, run_id: str | None
+) -> Slot:
+    row = Slot(
+        name=due.name, session=session.day, due_at=due.at, state=state, run_id=run_id
+    )  # type: ignore[arg-type]
+    desk.store.slots.save(row)
+    return row
+
+
+def slots_done(desk: Desk, sessions: Sequence[Session]) -> Done:
+    """The slot rows of these sessions by (name, due time)."""
+    return {
+        (row.name, row.due_at): row.state
+        for session in sessions
+        for row in desk.store.slots.on(session.day)
+    }
+
+
+def run_slot(desk: Desk, name: str) -> Slot:
+    """Run a slot if it is due now. NothingToDo where it is not; UsageError for an unknown name; Busy for a second copy."""
+    specs = desk_schedule(desk)
+    with Lock(
+        desk.path / "locks" / f"slot-{name.replace('/', '_')}.lock",
+        what=f"run-slot {name}",
+    ):
+        now = desk.clock.now()
+        session = desk.calendar.on(desk.calendar.day(now))
+        before = desk.calendar.previous(desk.calendar.day(now))
+        around = [found for found in (before, session) if found]
+        found = check(name, now, specs, desk.calendar, slots_done(desk, around))
+        if session is not None:
+            note_overdue(desk, specs, session)
+        if found.verdict == "due" and found.due is not None and session is not None:
+            return run_due(desk, found.due, session)
+    later = f"; next at {found.next_at:%Y-%m-%dT%H:%MZ}" if found.next_at else ""
+    raise NothingToDo(f"{name}: {found.because}{later}")
+
+
+def note_overdue(desk: Desk, specs: Sequence[SlotSpec], session: Session) -> list[Slot]:
+    """Write down what was missed since the desk exists: rows for all, one alert for the lot."""
+    since = desk.store.meta.get("created_at")
+    start = parse_time(since) if since else datetime(1970, 1, 1, tzinfo=UTC)
+    done = slots_done(desk, [session])
+    found = overdue(
+        specs,
+        desk.clock.now(),
+        session,
+        desk.calendar.zone,
+        done,
+        since=start + timedelta(seconds=1),
+    )
+    if not found:
+        return []
+    with desk.store.transaction(low=True):
+        rows = [_save(desk, due, session, state, None) for due, state in found]
+        missed = sorted({row.name for row in rows if row.state == "missed"})
+        if missed:
+            n = sum(row.state == "missed" for row in rows)
+            alert(
+                desk,
+                "slots-missed",
+                f"{n} slots did not run in time: {', '.join(missed)}",
+                session=str(session.day),
+            )
+        for row in rows:
+            if row.state == "skipped":
+                event(desk, "slot.skipped", ref=row.name, due_at=str(row.due_at))
+    return rows

@@ -1,0 +1,354 @@
+"""The account and the book as they are at this moment: read from store, venue and market, never remembered."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from tradekit.brokers.base import BrokerPosition
+from tradekit.desk.desk import Desk
+from tradekit.model import (
+    LIVE_STATUSES,
+    Account,
+    Halt,
+    Order,
+    Position,
+    Quote,
+    Session,
+    Trade,
+)
+from tradekit.money import ZERO, book, dec
+from tradekit.risk.auto_halts import loss_streak, reject_streak
+from tradekit.risk.base import Book, HeldView
+
+RECENT_S = 300
+
+
+def session_now(desk: Desk) -> Session | None:
+    """Today's session, before, during and after its hours."""
+    return desk.calendar.on(desk.calendar.day(desk.clock.now()))
+
+
+def in_hours(desk: Desk) -> bool:
+    """Regular hours are running."""
+    return desk.calendar.at(desk.clock.now()) is not None
+
+
+def fresh_limit_s(desk: Desk, symbol: str) -> float:
+    """How old a quote may be: the setting, or one bar where quotes are made of bars."""
+    bar = desk.market.bar_seconds(symbol, desk.calendar.day(desk.clock.now()))
+    return max(desk.settings.risk.stale_quote_s, float(bar or 0))
+
+
+def quote(desk: Desk, symbol: str) -> Quote | None:
+    """The last quote that the market knows now."""
+    return desk.market.quote(symbol, desk.clock.now())
+
+
+def account(desk: Desk) -> Account:
+    """Equity, exposure and P&L. Whatever needs a price that nobody knows is None."""
+    now = desk.clock.now()
+    venue = desk.broker.account()
+    positions = desk.store.positions.open()
+    values = [market_value(desk, position) for position in positions]
+    known = [value for value in values if value is not None]
+    whole = len(known) == len(values)
+    exposure = sum(known, ZERO)
+    pnl = day_pnl(desk, positions) if whole else None
+    base = base_equity(desk)
+    equity = base + pnl if pnl is not None else None
+    peak = _peak(desk, equity)
+    return Account(
+        at=now,
+        session=desk.calendar.day(now),
+        equity=venue.equity,
+        cash=venue.cash,
+        buying_power=venue.buying_power,
+        desk_equity=equity,
+        exposure=exposure,
+        exposure_pct=_share(exposure, equity) if whole else None,
+        positions=len(positions),
+        daily_pnl=pnl,
+        daily_pnl_pct=_share(pnl, base),
+        peak_equity=peak,
+        drawdown=None
+        if equity is None or not peak
+        else max(0.0, float(1 - equity / peak)),
+    )
+
+
+def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
+    return None if part is None or not whole else round(float(part / whole), 12)
+
+
+def base_equity(desk: Desk) -> Decimal:
+    """Allocation x account equity at the previous close: the base of the day's percentages."""
+    venue = desk.broker.account()
+    last = venue.last_equity if venue.last_equity is not None else venue.cash
+    return book(dec(desk.settings.desk.allocation) * last, desk.settings.desk.currency)
+
+
+def _peak(desk: Desk, equity: Decimal | None) -> Decimal | None:
+    """The highest desk equity since the last resume from a drawdown."""
+    since = max(
+        (
+            h.cleared_at
+            for h in desk.store.halts.all()
+            if h.kind == "drawdown" and h.cleared_at
+        ),
+        default=None,
+    )
+    known = desk.store.account.peak(since)
+    found = [value for value in (known, equity) if value is not None]
+    return max(found) if found else None
+
+
+def market_value(desk: Desk, position: Position) -> Decimal | None:
+    """Quantity x last price; None where no price is known."""
+    price = last_price(desk, position.symbol)
+    return (
+        None
+        if price is None
+        else book(position.qty * price, desk.settings.desk.currency)
+    )
+
+
+def last_price(desk: Desk, symbol: str) -> Decimal | None:
+    """The last traded price that is visible now, however old."""
+    found = quote(desk, symbol)
+    return None if found is None else found.last
+
+
+def day_pnl(desk: Desk, positions: Sequence[Position]) -> Decimal | None:
+    """Realised and open P&L since the previous close, fees included: today's cash flow of the desk's own fills,
+    plus what it holds now, minus what it held at the previous close at that close's prices.
+    """
+    today = desk.calendar.day(desk.clock.now())
+    flow, bought = ZERO, Counter[str]()
+    for fill in desk.store.fills.all(session=today):
+        sign = 1 if fill.side == "buy" else -1
+        flow -= sign * fill.qty * fill.price + fill.fee
+        bought[fill.symbol] += sign * fill.qty  # type: ignore[assignment]
+    for moved in desk.store.adjustments.all(session=today):
+        if (
+            moved.kind in ("adopt", "release", "external")
+            and moved.symbol
+            and moved.qty is not None
+        ):
+            sign = 1 if moved.kind == "adopt" else -1
+            price = last_price(desk, moved.symbol) or ZERO
+            flow -= sign * moved.qty * price
+            bought[moved.symbol] += sign * moved.qty  # type: ignore[assignment]
+    held = {position.symbol: position.qty for position in positions}
+    total = flow
+    for symbol in sorted({*held, *bought}):
+        now_qty = held.get(symbol, ZERO)
+        before = now_qty - bought[symbol]
+        if now_qty:
+            price = last_price(desk, symbol)
+            if price is None:
+                return None
+            total += now_qty * price
+        if before:
+            close = desk.market.last_close_before(symbol, today)
+            if close is None:
+                return None
+            total -= before * dec(close)
+    return book(total, desk.settings.desk.currency)
+
+
+def unmanaged(desk: Desk, venue: Sequence[BrokerPosition]) -> frozenset[str]:
+    """Symbols in which the account holds more than the desk owns, or has orders that are not the desk's."""
+    owned = desk.store.owned()
+    extra = {p.symbol for p in venue if abs(p.qty) > abs(owned.get(p.symbol, ZERO))}
+    foreign = {
+        order.symbol
+        for order in desk.broker.open_orders()
+        if not (
+            order.client_order_id
+            and desk.store.orders.by_client_id(order.client_order_id)
+        )
+    }
+    return frozenset(extra | foreign)
+
+
+def streak_of_losses(desk: Desk) -> int:
+    """Losing trades in a row at the end, since the last resume."""
+    since = _resumed(desk, "consecutive-losses")
+    return loss_streak(
+        trade.net
+        for trade in desk.store.trades.last(100)
+        if since is None or trade.exit_at > since
+    )
+
+
+def streak_of_rejects(desk: Desk) -> int:
+    """Entry orders that the venue refused in a row, since the last resume."""
+    since = _resumed(desk, "reject-streak") or desk.clock.now() - timedelta(days=30)
+    return reject_streak(
+        order.status
+        for order in desk.store.orders.created_since(since)
+        if order.purpose == "entry"
+    )
+
+
+def _resumed(desk: Desk, kind: str) -> datetime | None:
+    cleared = [
+        h.cleared_at for h in desk.store.halts.all() if h.kind == kind and h.cleared_at
+    ]
+    return max(cleared, default=None)
+
+
+def open_halts(desk: Desk) -> list[Halt]:
+    return desk.store.halts.open()
+
+
+def entries_today(desk: Desk, session: date) -> Counter[str]:
+    """Entries with a fill by symbol; orders that never filled do not count."""
+    found: Counter[str] = Counter()
+    for order in desk.store.orders.all(session=session):
+        if order.purpose == "entry" and order.filled_qty > 0:
+            found[order.symbol] += 1
+    return found
+
+
+def holdings(desk: Desk) -> list[HeldView]:
+    """Open positions and entries on their way, as the gate counts them."""
+    views = [_held(desk, position) for position in desk.store.positions.open()]
+    held = {view.symbol for view in views}
+    for order in desk.store.orders.live():
+        if order.purpose == "entry" and order.symbol not in held:
+            views.append(_working(desk, order))
+    return views
+
+
+def _held(desk: Desk, position: Position) -> HeldView:
+    mark = desk.store.marks.get(position.id)
+    entry = desk.universe.get(position.symbol)
+    return HeldView(
+        symbol=position.symbol,
+        qty=position.qty,
+        notional=market_value(desk, position),
+        cap=position.cap,
+        sector=entry.sector if entry else None,
+        session=position.session,
+        working=False,
+        reversal_score=mark.reversal_score if mark else None,
+        reversal_at=mark.reversal_at if mark else None,
+    )
+
+
+def _working(desk: Desk, order: Order) -> HeldView:
+    entry = desk.universe.get(order.symbol)
+    price = order.limit_price or order.decision_price
+    return HeldView(
+        symbol=order.symbol,
+        qty=order.qty,
+        notional=None if price is None else order.qty * price,
+        cap=order.plan.get("cap"),
+        sector=entry.sector if entry else None,
+        session=order.session,
+        working=True,
+        reversal_score=None,
+        reversal_at=None,
+    )
+
+
+def risk_book(
+    desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int
+) -> Book:
+    """Everything that the risk checks look at, for entries in `symbols`."""
+    now = desk.clock.now()
+    today = desk.calendar.day(now)
+    session = desk.calendar.on(today)
+    state = account(desk)
+    closed: list[Trade] = desk.store.trades.closed_on(today)
+    entries = entries_today(desk, today)
+    quotes = {s: q for s in symbols if (q := quote(desk, s)) is not None}
+    return Book(
+        at=now,
+        session=today if session else None,
+        open_at=session.open if session else None,
+        close_at=session.close if session else None,
+        around_the_clock=desk.calendar.around_the_clock,
+        equity=state.desk_equity,
+        buying_power=state.buying_power,
+        day_pnl=state.daily_pnl,
+        drawdown=state.drawdown,
+        halts=open_halts(desk),
+        holdings=holdings(desk),
+        unmanaged=unmanaged(desk, desk.broker.positions()),
+        other_desk=frozenset(),
+        quotes=quotes,
+        bar_end={s: q.at for s, q in quotes.items()},
+        bar_seconds={
+            s: n
+            for s in symbols
+            if (n := desk.market.bar_seconds(s, today)) is not None
+        },
+        turnover=desk.market.turnover(list(symbols), today),
+        recent_volume={
+            s: v
+            for s in symbols
+            if (v := desk.market.recent_volume(s, now, RECENT_S)) is not None
+        },
+        halted=frozenset(),
+        reopened_at={},
+        closed_today=frozenset(trade.symbol for trade in closed),
+        last_closed_at=_last_closed(desk, now),
+        entries_today=entries.total(),
+        entries_today_by_symbol=entries,
+        entries_this_scan=entries_this_scan,
+        recent_entry_orders=[
+            (order.created_at, order.symbol)
+            for order in desk.store.orders.created_since(now - timedelta(days=1))
+            if order.purpose == "entry"
+        ],
+        loss_streak=streak_of_losses(desk),
+        reject_streak=streak_of_rejects(desk),
+        regime=regime,
+        fee_rate=2 * desk.settings.paper.taker,
+        day_trades_left=None,
+        settled_cash=None,
+        returns=_returns(desk, symbols, today),
+        exit_interval_s=desk.settings.exits.interval_s,
+    )
+
+
+def _last_closed(desk: Desk, now: datetime) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for trade in desk.store.trades.all(since=now - timedelta(days=2)):
+        found[trade.symbol] = max(trade.exit_at, found.get(trade.symbol, trade.exit_at))
+    return found
+
+
+def _returns(
+    desk: Desk, symbols: Sequence[str], session: date
+) -> dict[str, list[float]]:
+    """Daily returns of what may be bought and what is held, only where the correlation check is on."""
+    if desk.settings.risk.correlation is None:
+        return {}
+    held = [position.symbol for position in desk.store.positions.open()]
+    found = {}
+    for symbol in {*symbols, *held}:
+        closes = desk.market.closes(
+            symbol, session, desk.settings.risk.correlation_days + 1
+        )
+        found[symbol] = [b / a - 1 for a, b in pairwise(closes)]
+    return found
+
+
+def is_live(order: Order) -> bool:
+    return order.status in LIVE_STATUSES
+
+
+def regime_now(desk: Desk) -> str:
+    """The regime in force: dead since the last tracking, else that of the latest scan's snapshot; unknown is sideways."""
+    now = desk.clock.now()
+    if desk.store.meta.get("dead_session") == desk.calendar.day(now).isoformat():
+        return "dead"
+    latest = desk.store.snapshots.latest(now)
+    if latest is None or latest.regime == "unknown":
+        return "sideways"
+    return latest.regime
