@@ -96,3 +96,47 @@ def piped(stream: IO[str] | None = None) -> list[dict[str, Any]]:
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             raise UsageError("stdin: a record without an id", hint)
     return list(rows)
+
+
+@contextmanager
+def recorded(context: Context, command: str, settings_hash: str = "") -> "Iterator[Store]":
+    """The desk's store with a run row around what happens, for commands that change a desk without opening it whole.
+
+    Raises StoreError; what the body raises closes the row with its exit code.
+    """
+    from tradekit import __version__
+    from tradekit.base.logs import redact_words
+    from tradekit.clock import clock_from
+    from tradekit.errors import TradekitError
+    from tradekit.ids import run_id
+    from tradekit.model import Run
+    from tradekit.store import open_store
+
+    clock = clock_from(context.environ.get("TRADEKIT_CLOCK"))
+    store = open_store(context.here / "desk.db")
+    try:
+        base = run_id(command, clock.now())
+        n, name = 1, base
+        while store.runs.get(name) is not None:
+            n, name = n + 1, f"{base}-{n + 1}"
+        row = Run(
+            id=name,
+            command=command,
+            argv=redact_words(context.argv),
+            started_at=clock.now(),
+            clock=clock.name,
+            code_version=__version__,
+            settings_hash=settings_hash,
+        )
+        store.runs.start(row)
+        code = 1
+        try:
+            yield store
+            code = 0
+        except TradekitError as error:
+            code = error.code
+            raise
+        finally:
+            store.runs.finish(name, clock.now(), code, {})
+    finally:
+        store.close()
