@@ -334,6 +334,7 @@ def check(name: str, now: datetime, specs: Sequence[SlotSpec], calendar: Calenda
     if all(spec.name != name for spec in specs):
         names = [spec.name for spec in specs]
         raise UsageError(f"no slot {name}{_meant(name, names)}", "tradekit schedule show")
+    specs = _chain(name, specs)
     today = calendar.day(now)
     days = [today - timedelta(days=1), today]
     times = [
@@ -348,6 +349,15 @@ def check(name: str, now: datetime, specs: Sequence[SlotSpec], calendar: Calenda
         return Check("not-due", None, next_at, "not due yet today" if next_at else "not due in the next two weeks")
     verdict, because = _judge(last, now, done)
     return Check(verdict, last, next_at, because)
+
+
+def _chain(name: str, specs: Sequence[SlotSpec]) -> list[SlotSpec]:
+    """The slot and those it waits for: all that its times depend on."""
+    known = {spec.name: spec for spec in specs}
+    found = [known[name]]
+    while (before := found[-1].after) is not None:
+        found.append(known[before])
+    return found
 
 
 def _judge(
