@@ -204,7 +204,8 @@ class BarStore:
 
     def keys(self, session: str) -> list[Key]:
         """All intraday blobs of a session, by symbol, finest first; without reading the blobs."""
-        sql = "SELECT rowid, i, timeframe_s, source, first_s FROM intraday WHERE session = ? ORDER BY i, timeframe_s, source"
+        columns = "rowid, i, timeframe_s, source, first_s"
+        sql = f"SELECT {columns} FROM intraday WHERE session = ? ORDER BY i, timeframe_s, source"
         return [Key(*row) for row in self._db.execute(sql, (session,))]
 
     def intraday_sessions(self, first: str, last: str, source: str | None = None) -> list[str]:
@@ -295,7 +296,8 @@ class Writer:
         if found is None:
             data = _bytes(rows)
             self._db.execute(
-                "INSERT INTO intraday (session, i, timeframe_s, source, first_s, bars, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intraday (session, i, timeframe_s, source, first_s, bars, data)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*key, int(rows[0, 0]), len(rows), data),
             )
             self._count(source, timeframe_s, i, session, 1, len(rows))
@@ -350,7 +352,10 @@ class Writer:
         if (there & ~differs).all():
             return
         panel[:, places] = values
-        sql = "INSERT INTO daily (source, field, day, data) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data"
+        sql = (
+            "INSERT INTO daily (source, field, day, data) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET data = excluded.data"
+        )
         self._db.executemany(sql, [(source, f, day, _bytes(panel[row])) for row, f in enumerate(FIELDS)])
         touched = ~there | differs
         self._days.setdefault(source, []).append((day, places[touched], ~there[touched]))

@@ -1,6 +1,7 @@
 """All symbols at once: complete daily rows, and today as it was visible at the anchor.
 
-Blobs are joined into one buffer and cut up by numpy; nothing here loops over bars. See strategies/base.py for the shapes.
+Blobs are joined into one buffer and cut up by numpy; nothing here loops over bars.
+The shapes are those of strategies/base.py.
 """
 
 from collections.abc import Sequence
@@ -88,7 +89,7 @@ def _last_row(row: Today, rows: int) -> Today:
 
 
 class Feeds:
-    """Which stored series each symbol of a panel is read from, and the reading. Arrays are [symbol] or [time, symbol]."""
+    """Which series each symbol of a panel is read from, and the reading; arrays are [symbol] or [time, symbol]."""
 
     def __init__(self, market: "Market", symbols: Sequence[str], session: date) -> None:
         self.market = market
@@ -110,7 +111,7 @@ class Feeds:
         return [choose_source(series.get(symbol, ()), cut, self.market.source) for symbol in self.symbols]
 
     def history(self, past: list[Session]) -> Array:
-        """[5, time, symbol]: stored daily rows; where there is none, one built from regular intraday bars of the feed."""
+        """[5, time, symbol]: stored daily rows; where one is missing, built from regular intraday bars of the feed."""
         found = np.full((len(FIELDS), len(past), len(self.symbols)), np.nan)
         if not past or not self.symbols:
             return found
@@ -200,7 +201,7 @@ class Feeds:
         return volumes
 
     def today(self, session: Session, at: datetime, past: list[Session], volume: Array) -> Today:
-        """One row [symbol] of everything that is visible of `session` at `at`; `volume` is the history's [time, symbol]."""
+        """One row [symbol] of what is visible of `session` at `at`; `volume` is the history's [time, symbol]."""
         n = len(self.symbols)
         rows = np.full((5, n), np.nan)
         seconds = np.full(n, np.nan)
