@@ -1,0 +1,253 @@
+"""tradekit report daily/fills/funnel"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from tradekit.errors import Findings, UsageError
+
+if TYPE_CHECKING:
+    from tradekit.commands._context import Context
+    from tradekit.config import Settings
+    from tradekit.model import Order, Run, Session
+    from tradekit.reports.daily import Day
+    from tradekit.reports.funnel import Funnel
+    from tradekit.store import Store
+
+SessionOption = Annotated[str | None, typer.Option("--session", metavar="DATE", help="The exchange's date.")]
+StrategyOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only this strategy.")]
+
+
+def daily(ctx: typer.Context, session: SessionOption = None) -> None:
+    """The day: books, blindness, account, trades, funnel, vetoes, open positions.
+
+    Without --session: the last one with anything in it. Reads only; 7 where the books or the funnel do not foot.
+    """
+    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._output import show
+    from tradekit.reports.daily import daily as report
+
+    settings = read_settings(ctx.obj).settings
+    with read_store(ctx.obj) as store:
+        chosen = _session(store, session, settings)
+        if chosen is None:
+            show(
+                [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
+            )
+            return
+        found = report(_day(ctx.obj, store, chosen, settings))
+    if ctx.obj.format == "table":
+        from tradekit.commands._report_text import daily_text
+
+        print(daily_text(found, chosen, ZoneInfo(settings.desk.timezone)), end="")
+    else:
+        show(found, ctx.obj.format)
+    wrong = [*found.books.findings, *found.funnel_findings]
+    if wrong:
+        raise Findings(f"report daily {chosen.day}: {len(wrong)} findings, the first: {wrong[0]}", "tradekit audit")
+
+
+def fills(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="From this session on.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to this session, included.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    strategy: StrategyOption = None,
+) -> None:
+    """Per order: decision price, arrival quote, fill, slippage in bp (+ is a cost), seconds, fees.
+
+    Without a session or a range: the last session with anything in it. Reads only.
+    """
+    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._output import show
+    from tradekit.reports.fills import fills_report
+
+    settings = read_settings(ctx.obj).settings
+    with read_store(ctx.obj) as store:
+        first, last = _range(store, session, since, until, settings)
+        orders = [
+            order
+            for order in store.orders.all(symbol=symbol.upper() if symbol else None)
+            if (first is None or order.session >= first) and (last is None or order.session <= last)
+        ]
+        if strategy is not None:
+            orders = [order for order in orders if _strategy(store, order) == strategy]
+        decisions = {d.id: d for d in (store.decisions.get(o.decision_id) for o in orders if o.decision_id) if d}
+        filled = [fill for order in orders if order.filled_qty > 0 for fill in store.fills.for_order(order.id)]
+        events = store.events.all(since=min((o.created_at for o in orders), default=None)) if orders else []
+    rows = fills_report(orders, filled, decisions, events, currency=settings.desk.currency)
+    columns = (
+        "order_id", "side", "filled_qty", "decision_price", "arrival_price", "avg_price", "slippage_bp", "fees",
+        "currency", "decide_s", "send_s", "ack_s", "fill_s", "reason",
+    )  # fmt: skip
+    show(rows, ctx.obj.format, empty="no fills", columns=columns)
+
+
+def funnel(ctx: typer.Context, session: SessionOption = None, strategy: StrategyOption = None) -> None:
+    """From the universe to closed trades, and where the rest went; 7 where a stage does not foot.
+
+    Each line: in = out + lost, by id. Without --session: the last one with anything in it. Reads only.
+    """
+    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._output import say, show
+
+    settings = read_settings(ctx.obj).settings
+    with read_store(ctx.obj) as store:
+        chosen = _session(store, session, settings)
+        if chosen is None:
+            show(
+                [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
+            )
+            return
+        found = _funnel(store, chosen.day, settings, strategy)
+    if ctx.obj.format == "table":
+        from tradekit.commands._report_text import funnel_text
+
+        print(funnel_text([line.as_row() for line in found.lines]), end="")
+    else:
+        show([{"session": chosen.day, **line.as_row()} for line in found.lines], ctx.obj.format)
+    if found.findings:
+        for finding in found.findings:
+            say(finding)
+        raise Findings(f"report funnel {chosen.day}: {len(found.findings)} findings", "tradekit audit")
+
+
+def _day(context: "Context", store: "Store", session: "Session", settings: "Settings") -> "Day":
+    """What the store knows of a session, as the report takes it."""
+    from tradekit.reports.daily import Day
+
+    trades = store.trades.all(session=session.day)
+    orders = {order.id: order for order in store.orders.all(session=session.day)}
+    for trade in trades:
+        orders |= {order.id: order for order in store.orders.for_position(trade.id)}
+    fills = {fill.id: fill for fill in store.fills.all(session=session.day)}
+    for order in orders.values():
+        fills |= {fill.id: fill for fill in store.fills.for_order(order.id)} if order.filled_qty > 0 else {}
+    start, end = _whole_day(session, settings)
+    runs = store.runs.all(since=start, until=end)
+    checks = store.risk_checks.all(since=start, until=end)
+    accounts = store.account.all(session=session.day)
+    return Day(
+        session=session,
+        until=_until(session, runs),
+        trades=trades,
+        orders=list(orders.values()),
+        fills=list(fills.values()),
+        checks=checks,
+        events=store.events.all(session=session.day),
+        slots=store.slots.on(session.day),
+        runs=runs,
+        account=accounts[-1] if accounts else None,
+        positions=store.positions.open(),
+        findings=_findings(context),
+        funnel=_funnel(store, session.day, settings, None),
+        exit_interval_s=settings.exits.interval_s,
+        currency=settings.desk.currency,
+    )
+
+
+def _findings(context: "Context") -> list[str] | None:
+    """What the comparison with the paper broker's books found; None where there is no such file."""
+    paper = context.here / "paper.db"
+    if not paper.is_file():
+        return None
+    from tradekit.reports.footing import foot
+
+    return [str(getattr(finding, "because", finding)) for finding in foot(context.here / "desk.db", paper)]
+
+
+def _funnel(store: "Store", day: date, settings: "Settings", strategy: str | None) -> "Funnel":
+    from tradekit.reports.funnel import funnel as report
+
+    candidates = [*store.candidates.all(session=day), *store.candidates.rejected(session=day)]
+    decisions, scans = store.decisions.all(session=day), store.scans.all(session=day)
+    orders = [order for order in store.orders.all(session=day) if order.purpose == "entry"]
+    if strategy is not None:
+        scans = [scan for scan in scans if scan.strategy == strategy]
+        candidates = [candidate for candidate in candidates if candidate.strategy == strategy]
+        decisions = [decision for decision in decisions if decision.strategy == strategy]
+        wanted = {decision.id for decision in decisions}
+        orders = [order for order in orders if order.decision_id in wanted]
+    checks = [check for decision in decisions for check in store.risk_checks.for_decision(decision.id)]
+    trades = [trade for order in orders if order.position_id and (trade := store.trades.get(order.position_id))]
+    buys = settings.scan.buy_types
+    return report(day, candidates, decisions, checks, orders, trades, scans=scans, buy_types=buys)
+
+
+def _session(store: "Store", text: str | None, settings: "Settings") -> "Session | None":
+    """The session that was asked for, else the last one with anything in it; UsageError for a day without one."""
+    day = _date(text, "--session") if text else _last_day(store, ZoneInfo(settings.desk.timezone))
+    if day is None:
+        return None
+    found = _on(store, day, settings)
+    if found is None:
+        before = [session.day for session in store.sessions.load(day - timedelta(days=10), day)]
+        hint = f"the session before it: --session {before[-1]}" if before else "tradekit schedule show"
+        raise UsageError(f"{day} is no session of this exchange", hint)
+    return found
+
+
+def _on(store: "Store", day: date, settings: "Settings") -> "Session | None":
+    from tradekit.model import Session
+
+    if settings.desk.calendar == "24/7":
+        start = datetime.combine(day, time(), UTC)
+        return Session(day, start, start + timedelta(days=1), False)
+    found = store.sessions.load(day, day)
+    return found[0] if found else None
+
+
+def _last_day(store: "Store", zone: ZoneInfo) -> date | None:
+    """The newest session that a scan, an order, a trade or a run belongs to."""
+    last: Sequence[Any] = [*store.scans.all(limit=1), *store.orders.all(limit=1), *store.trades.all(limit=1)]
+    days = [record.session for record in last]
+    if not days:
+        days = [run.started_at.astimezone(zone).date() for run in store.runs.all(limit=1)]
+    return max(days, default=None)
+
+
+def _range(
+    store: "Store", session: str | None, since: str | None, until: str | None, settings: "Settings"
+) -> tuple[date | None, date | None]:
+    """First and last session of a report, both included."""
+    if session and (since or until):
+        raise UsageError("--session with --since or --until", "give one session or a range")
+    if since or until:
+        return _date(since, "--since") if since else None, _date(until, "--until") if until else None
+    chosen = _session(store, session, settings)
+    return (chosen.day, chosen.day) if chosen else (None, None)
+
+
+def _date(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text} is not a date", f"{option} 2026-02-13") from None
+
+
+def _strategy(store: "Store", order: "Order") -> str | None:
+    if order.plan.get("strategy"):
+        return str(order.plan["strategy"])
+    if order.position_id is None:
+        return None
+    position = store.positions.get(order.position_id)
+    return position.strategy if position else None
+
+
+def _whole_day(session: "Session", settings: "Settings") -> tuple[datetime, datetime]:
+    """The exchange's date from midnight to midnight, in UTC."""
+    start = datetime.combine(session.day, time(), ZoneInfo(settings.desk.timezone))
+    return start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)
+
+
+def _until(session: "Session", runs: "Sequence[Run]") -> datetime:
+    """How far the day has come: a virtual clock has come as far as its last run, the host's clock to now."""
+    from tradekit.clock import SystemClock
+
+    if runs and all(run.clock != "system" for run in runs):
+        return min(session.close, max(run.ended_at or run.started_at for run in runs))
+    return max(session.open, min(session.close, SystemClock().now()))
