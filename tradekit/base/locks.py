@@ -1,0 +1,107 @@
+"""Kernel locks on small files: who holds one can be read in it, and a dead holder lets go by itself.
+
+Lock files are never deleted: a process that still has the deleted file open would hold a lock that nobody else sees.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tradekit.clock import SystemClock
+from tradekit.errors import Busy, StoreError
+
+LEASE_BYTES = 256  # one write: a reader never sees half a lease
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.01
+
+
+class Lock:
+    """An exclusive lock on `path`, held inside `with`; not re-entrant.
+
+    Waits up to `wait_s` seconds, then raises Busy (8) with the pid and command of the holder. `what` names the
+    work in that message. StoreError where the file cannot be made or opened.
+    """
+
+    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "") -> None:
+        self.path = path
+        self.wait_s = wait_s
+        self.what = what or path.stem
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock or raise Busy; the file stays open between uses, so a second time is two system calls."""
+        if self._fd < 0:
+            self._fd = _open(self.path)
+        if not _try(self._fd):
+            self._wait()
+        os.pwrite(self._fd, _lease(self.what), 0)
+
+    def release(self) -> None:
+        """Let go; the file and its last lease stay."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go and close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _wait(self) -> None:
+        clock = SystemClock()  # other processes live in the host's time, also during a replay
+        deadline, pause = clock.monotonic() + self.wait_s, _FIRST_PAUSE_S
+        while clock.monotonic() < deadline:
+            clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            if _try(self._fd):
+                return
+        pid, command = holder(self.path)
+        who = f"pid {pid} ({command})" if pid else "another process"
+        after = f" after {self.wait_s:g} s" if self.wait_s else ""
+        raise Busy(f"{self.what}: {who} holds {self.path.name}{after}", "wait until it is done, or stop it")
+
+
+def holder(path: Path) -> tuple[int | None, str]:
+    """Pid and command of the last process that took the lock; (None, '') where the file does not say."""
+    try:
+        lease = json.loads(path.read_bytes()[:LEASE_BYTES])
+        return int(lease["pid"]), str(lease["command"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, ""
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be locked: {error.strerror}", f"make {path.parent} writable") from None
+
+
+def _try(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lease(what: str) -> bytes:
+    words = [os.path.basename(sys.argv[0]) if sys.argv else "python", *sys.argv[1:2]]
+    lease = {"pid": os.getpid(), "command": " ".join(words)[:80], "what": what[:60]}
+    return json.dumps(lease, ensure_ascii=True)[: LEASE_BYTES - 1].ljust(LEASE_BYTES - 1).encode() + b"\n"

@@ -1,0 +1,149 @@
+"""Copies of a database file: whole or not there at all, and never in a writer's way."""
+
+import os
+import sqlite3
+from hashlib import blake2s
+from pathlib import Path
+
+from tradekit.errors import StoreError
+from tradekit.store.connection import APPLICATION_ID, translated
+
+STEP_PAGES = 256
+RESTARTS = 4  # a busy writer makes the copy start again; then it is taken in one step
+
+
+def backup(path: Path, target: Path) -> Path:
+    """Copy a database to `target`, checked, synced and renamed into place. Raises StoreError."""
+    if not path.is_file():
+        raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
+    _make_folder(target.parent)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        _copy(path, partial)
+        check(partial)
+        _sync(partial)
+        os.replace(partial, target)
+        _sync(target.parent)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}", f"make {target.parent} writable") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def restore(source: Path, target: Path) -> Path:
+    """Put a backup in place of `target`, which is kept as `<name>.before-restore`. Raises StoreError.
+
+    Nothing else may use the desk meanwhile: the caller holds writer.lock.
+    """
+    check(source, application=APPLICATION_ID)
+    if target.is_file():
+        kept = target.with_name(f"{target.name}.before-restore")
+        try:
+            backup(target, kept)
+        except StoreError:  # a damaged file is the reason to restore: keep its bytes as they are
+            os.replace(target, kept)
+    for suffix in ("-wal", "-shm", "-journal"):  # they belong to the old file and would be played into the new one
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+    return backup(source, target)
+
+
+def check(path: Path, *, application: int | None = None) -> None:
+    """StoreError unless the file is a sound SQLite database (of this application, where one is named)."""
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            found = db.execute("PRAGMA application_id").fetchone()[0]
+            verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    if verdict != "ok":
+        raise StoreError(f"{path}: {verdict}", "use an older backup: ls backups/")
+    if application is not None and found != application:
+        raise StoreError(f"{path} is not a tradekit database", "name a file of backups/")
+
+
+def snapshot(path: Path) -> Path:
+    """A private copy for long reads, made again only when the file has changed. Raises StoreError.
+
+    The copy lies in the user's cache folder; delete nothing, the next one replaces it.
+    """
+    folder = _cache_folder()
+    key = blake2s(str(path.resolve()).encode(), digest_size=8).hexdigest()
+    target = folder / f"{key}-{_signature(path)}.db"
+    if target.is_file():
+        return target
+    backup(path, target)
+    for old in folder.glob(f"{key}-*.db"):
+        if old != target:
+            old.unlink(missing_ok=True)  # whoever still reads it keeps it open
+    return target
+
+
+def _copy(path: Path, target: Path) -> None:
+    restarts = last = 0
+
+    def progress(status: int, remaining: int, total: int) -> None:
+        nonlocal restarts, last
+        if last and remaining >= last:
+            restarts += 1
+            if restarts > RESTARTS:
+                raise InterruptedError
+        last = remaining
+
+    try:
+        source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=5.0)
+        copy = sqlite3.connect(target)
+        try:
+            copy.execute("PRAGMA synchronous = OFF")  # the file is synced once, when it is whole
+            try:
+                source.backup(copy, pages=STEP_PAGES, progress=progress, sleep=0.01)
+            except InterruptedError:
+                source.backup(copy)
+            if copy.execute("PRAGMA journal_mode = delete").fetchone()[0] != "delete":
+                raise StoreError(f"{target}: the copy is not one file", "try again")
+        finally:
+            copy.close()
+            source.close()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+
+
+def _signature(path: Path) -> str:
+    """Changes with every commit: the header's change counter in a rollback journal, the log's size and time in WAL."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+        parts: list[object] = [header[24:28].hex(), header[40:44].hex()]
+        for name in (path, path.with_name(path.name + "-wal")):
+            if name.exists():
+                stat = name.stat()
+                parts += [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}", "tradekit init DIR, or -C with the right folder") from error
+    return blake2s(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def _cache_folder() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "tradekit" / "snapshots"
+    _make_folder(folder)
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}", f"make {folder.parent} writable") from error
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,139 @@
+"""The one place that opens desk.db: settings set and read back, errors in tradekit's words.
+
+Statements fetch everything and close before anybody works with the rows: in TRUNCATE mode an open read
+keeps every writer from committing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tradekit.errors import Busy, StoreError
+
+APPLICATION_ID = 0x74726B31  # "trk1"
+BUSY_MS = 5000
+SYNCHRONOUS = {"OFF": 0, "NORMAL": 1, "FULL": 2}
+
+Row = tuple[Any, ...]
+
+
+def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
+    """`wal` where the linked SQLite cannot lose commits in a WAL reset, else `truncate`."""
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return "wal" if fixed else "truncate"
+
+
+class Db:
+    """A connection that fetches and closes, and raises StoreError or Busy instead of sqlite3's errors."""
+
+    def __init__(self, raw: sqlite3.Connection, path: Path) -> None:
+        self.raw = raw
+        self.path = path
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query."""
+        try:
+            return self.raw.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row of a query, None without one. The query says LIMIT 1 where it could find many."""
+        found = self.rows(sql, values)
+        return found[0] if found else None
+
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first column of the first row; None without one."""
+        found = self.rows(sql, values)
+        return found[0][0] if found else None
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement; how many rows it changed."""
+        try:
+            return self.raw.execute(sql, values).rowcount
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run one statement for each row; how many rows they changed."""
+        try:
+            return self.raw.executemany(sql, rows).rowcount
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    def script(self, sql: str) -> None:
+        """Run statements inside the transaction that is open (sqlite3's executescript would commit it)."""
+        statement = ""
+        for line in sql.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                self.run(statement)
+                statement = ""
+        if statement.strip():
+            self.run(statement)
+
+    def backup(self, target: sqlite3.Connection) -> None:
+        """Copy everything into another open connection, in one step."""
+        self.raw.backup(target)
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+def connect(path: Path, *, create: bool = False, readonly: bool = False, synchronous: str = "FULL") -> Db:
+    """Open a file with the settings of every connection. Raises StoreError.
+
+    `readonly` is SQLite's query_only: a reader must still be able to roll back what a killed writer left.
+    """
+    mode = "rwc" if create else "rw"
+    try:
+        raw = sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_MS / 1000
+        )
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    db = Db(raw, path)
+    try:
+        _settle(db, readonly=readonly, synchronous=synchronous)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _settle(db: Db, *, readonly: bool, synchronous: str) -> None:
+    wanted: dict[str, int | str] = {
+        "foreign_keys": 1,
+        "busy_timeout": BUSY_MS,
+        "synchronous": SYNCHRONOUS[synchronous],
+        "trusted_schema": 0,
+    }
+    if readonly:
+        wanted["query_only"] = 1
+    else:
+        wanted["journal_mode"] = journal_mode()
+    for name, value in wanted.items():
+        db.rows(f"PRAGMA {name} = {value}")
+        found = db.value(f"PRAGMA {name}")
+        if found != value:  # a failed sync while switching once kept the old journal mode silently
+            raise StoreError(
+                f"{db.path}: {name} is {found}, not {value}", "check the disk and the permissions, then try again"
+            )
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError | Busy:
+    """What an sqlite3 error means to the person who runs the desk."""
+    text = str(error)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(f"{path.name}: {text}", "another program keeps it locked; try again")
+    hints = {
+        sqlite3.SQLITE_CORRUPT: f"restore the newest backup: tradekit restore, then tradekit reconcile ({path})",
+        sqlite3.SQLITE_NOTADB: f"{path} is not an SQLite database; restore the newest backup: tradekit restore",
+        sqlite3.SQLITE_READONLY: f"make {path} and its folder writable",
+        sqlite3.SQLITE_CANTOPEN: f"make {path} and its folder readable and writable",
+        sqlite3.SQLITE_FULL: f"free some space on the disk of {path}",
+    }
+    return StoreError(f"{path.name}: {text}", hints.get(code, ""))

@@ -1,0 +1,287 @@
+"""Fills and adjustments in, positions and trades out: a pure fold, so that a late fill amends what was written.
+
+Moves are sorted by (the broker's time, splits, buys, sells, id) and counted once. An episode runs from flat to flat:
+while it is open it is a position, afterwards a trade. Prices are quantity-weighted; money is rounded
+once, when a fill becomes a move, so the sums foot exactly.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from tradekit.clock import iso
+from tradekit.ids import position_id
+from tradekit.model import Adjustment, Fill, Intent, Record
+from tradekit.money import ZERO, book, shown_average, wire
+
+ONE = Decimal(1)
+
+
+class Opening(Record, frozen=True, kw_only=True):
+    """What the first fill of an entry opens; it travels with the fill, so a refold finds it again."""
+
+    position_id: str | None = None
+    strategy: str | None = None
+    cap: str | None = None
+    intent: Intent = "swing"
+    plan: dict[str, Any] = {}
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+    decision_id: str | None = None
+    master: bool = False
+    regime: str | None = None
+    strategy_version: str | None = None
+    because: str = ""
+
+
+class Move(NamedTuple):
+    """One thing that changes a quantity. `notional` and `fee` are booked money, None: at the average cost."""
+
+    at: datetime
+    rank: int  # splits before buys before sells of the same instant
+    id: str  # broker_fill_id or the adjustment's id
+    kind: Literal["buy", "sell", "add", "remove", "split"]
+    qty: Decimal  # > 0; of a split the factor: 4 is four for one
+    notional: Decimal | None
+    fee: Decimal
+    session: date
+    reason: str
+    order_id: str | None
+    opening: Opening | None
+
+
+@dataclass(slots=True)
+class Episode:
+    """A position from its first fill on; `closed_at` is set when its quantity reached 0. Quantities follow splits."""
+
+    id: str
+    symbol: str
+    side: Literal["long", "short"]
+    opening: Opening
+    opened_at: datetime
+    session: date
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO  # of what is still held, at the running average
+    in_qty: Decimal = ZERO
+    in_notional: Decimal = ZERO
+    out_qty: Decimal = ZERO
+    out_notional: Decimal = ZERO
+    fees: Decimal = ZERO
+    split: Decimal = ONE  # product of the split factors since the opening
+    closed_at: datetime | None = None
+    closed_session: date | None = None
+    exits: list[dict[str, Any]] = field(default_factory=list)
+    moves: list[str] = field(default_factory=list)  # ids of its moves, splits left out
+
+    @property
+    def avg_price(self) -> Decimal:
+        """Average cost of what is held, 12 digits; of a closed episode the average entry."""
+        return shown_average(self.cost, self.qty) if self.qty else self.entry_price
+
+    @property
+    def entry_price(self) -> Decimal:
+        return shown_average(self.in_notional, self.in_qty)
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        return shown_average(self.out_notional, self.out_qty) if self.out_qty else None
+
+    @property
+    def gross(self) -> Decimal:
+        """Money won by closed and open parts together; meaningful when the episode is closed."""
+        won = self.out_notional - self.in_notional
+        return won if self.side == "long" else -won
+
+    @property
+    def exit_reason(self) -> str:
+        """The reason of the largest part; of equal ones the first."""
+        parts: dict[str, Decimal] = {}
+        for part in self.exits:
+            parts[part["reason"]] = parts.get(part["reason"], ZERO) + part["qty"]
+        return max(parts, key=lambda reason: parts[reason])
+
+
+def from_fill(fill: Fill, *, currency: str = "USD", reason: str = "", opening: Opening | None = None) -> Move:
+    """A fill as a move. A fee in the base asset changes the quantity and is valued at the fill's price."""
+    qty, fee = fill.qty, ZERO
+    if fill.fee:
+        base, _, quoted = fill.symbol.replace("-", "/").partition("/")
+        if fill.fee_asset in (currency, quoted):
+            fee = book(fill.fee, currency)
+        elif fill.fee_asset == base:
+            fee = book(fill.fee * fill.price, currency)
+            qty += fill.fee if fill.side == "sell" else -fill.fee
+    return Move(
+        at=fill.at,
+        rank=1 if fill.side == "buy" else 2,
+        id=fill.broker_fill_id,
+        kind=fill.side,
+        qty=qty,
+        notional=book(qty * fill.price, currency),
+        fee=fee,
+        session=fill.session,
+        reason=reason,
+        order_id=fill.order_id,
+        opening=opening,
+    )
+
+
+def from_adjustment(
+    row: Adjustment, *, currency: str = "USD", opening: Opening | None = None, session: date | None = None
+) -> Move | None:
+    """An adjustment as a move; None for those that are money only.
+
+    adopt adds `qty` that cost `amount` in all; release, external and cash-in-lieu take `qty` away for `amount`
+    (None: at cost); a split multiplies by `qty`; a correction adds or takes away by the sign of `qty`.
+    """
+    if row.symbol is None or not row.qty or row.kind not in _MOVES:
+        return None
+    kind = _MOVES[row.kind]
+    if row.kind == "correction":
+        kind = "add" if row.qty > 0 else "remove"
+    return Move(
+        at=row.at,
+        rank={"split": 0, "add": 1, "remove": 2}[kind],
+        id=row.id,
+        kind=kind,
+        qty=abs(row.qty),
+        notional=None if row.amount is None else book(abs(row.amount), currency),
+        fee=ZERO,
+        session=session or row.at.date(),
+        reason=row.kind,
+        order_id=None,
+        opening=opening,
+    )
+
+
+_MOVES: dict[str, Literal["add", "remove", "split"]] = {
+    "adopt": "add",
+    "release": "remove",
+    "external": "remove",
+    "cash-in-lieu": "remove",
+    "correction": "add",
+    "split": "split",
+}
+
+
+def cash_of(fill: Fill, *, currency: str = "USD") -> Decimal:
+    """What a fill does to the account's cash: booked notional and fee."""
+    move = from_fill(fill, currency=currency)
+    notional = move.notional or ZERO
+    return (notional if fill.side == "sell" else -notional) - move.fee
+
+
+def cash_of_adjustment(row: Adjustment, *, currency: str = "USD") -> Decimal:
+    """What an adjustment does to cash. Withdrawals and fees are money out whatever their sign."""
+    if row.amount is None or row.kind in ("adopt", "release", "external", "split"):
+        return ZERO
+    amount = book(row.amount, currency)
+    return -abs(amount) if row.kind in ("withdrawal", "fee") else amount
+
+
+def fold(symbol: str, moves: Iterable[Move], taken: Callable[[str], bool] = lambda name: False) -> list[Episode]:
+    """Episodes of one symbol in their order, the last one possibly open. Starts flat; `taken` knows ids in use."""
+    used: set[str] = set()
+    done: list[Episode] = []
+    held: Episode | None = None
+    for move in sorted(_once(moves), key=lambda m: (m.at, m.rank, m.id)):
+        if move.kind == "split":
+            if held is not None:
+                _split(held, move.qty)
+            continue
+        if held is None:
+            if move.kind == "remove" or (move.kind == "add" and move.notional is None):
+                continue  # nothing is held that could go, nothing is known of what it cost
+            held = _open(symbol, move, used, taken)
+        if _adds(held, move):
+            _add(held, move)
+            continue
+        rest = _reduce(held, move)
+        if held.qty:
+            continue
+        done.append(held)
+        held = None
+        if rest is not None:  # sold more than was held: the rest opens the other side
+            held = _open(symbol, rest, used, taken)
+            _add(held, rest)
+    return [*done, held] if held is not None else done
+
+
+def _once(moves: Iterable[Move]) -> list[Move]:
+    return list({(move.rank == 0 or move.kind in ("add", "remove"), move.id): move for move in moves}.values())
+
+
+def _open(symbol: str, move: Move, used: set[str], taken: Callable[[str], bool]) -> Episode:
+    opening = move.opening or Opening()
+    wanted = opening.position_id or position_id(symbol, move.at)
+    name, n = wanted, 2
+    while name in used or taken(name):  # the rest of an entry, filled after the position was closed, opens another
+        name, n = f"{wanted}-{n}", n + 1
+    used.add(name)
+    side: Literal["long", "short"] = "short" if move.kind == "sell" else "long"
+    return Episode(name, symbol, side, opening, move.at, move.session)
+
+
+def _adds(held: Episode, move: Move) -> bool:
+    if move.kind in ("add", "remove"):
+        return move.kind == "add"
+    return (move.kind == "buy") == (held.side == "long")
+
+
+def _add(held: Episode, move: Move) -> None:
+    notional = move.notional
+    if notional is None:
+        notional = book(held.cost * move.qty / held.qty)
+    held.qty += move.qty
+    held.cost += notional
+    held.in_qty += move.qty
+    held.in_notional += notional
+    held.fees += move.fee
+    held.moves.append(move.id)
+
+
+def _reduce(held: Episode, move: Move) -> Move | None:
+    """Take a move's quantity out of an episode; what of a fill is left over comes back as a move."""
+    part = min(move.qty, held.qty)
+    cost = held.cost * part / held.qty
+    notional, fee = move.notional, move.fee
+    if notional is None:
+        notional = book(cost)
+    rest = None
+    if move.qty > part:
+        whole, whole_fee = notional, fee
+        notional, fee = book(whole * part / move.qty), book(whole_fee * part / move.qty)
+        if move.kind in ("buy", "sell"):
+            rest = move._replace(qty=move.qty - part, notional=whole - notional, fee=whole_fee - fee)
+    held.qty -= part
+    held.cost -= cost
+    held.out_qty += part
+    held.out_notional += notional
+    held.fees += fee
+    held.moves.append(move.id)
+    price = wire(shown_average(notional, part))
+    held.exits.append(
+        {"at": iso(move.at), "qty": part, "price": price, "reason": move.reason, "order_id": move.order_id}
+    )
+    if not held.qty:
+        held.cost, held.closed_at, held.closed_session = ZERO, move.at, move.session
+    return rest
+
+
+def _split(held: Episode, factor: Decimal) -> None:
+    held.qty *= factor
+    held.in_qty *= factor
+    held.out_qty *= factor
+    held.split *= factor
+    for part in held.exits:
+        part["qty"], part["price"] = wire(part["qty"] * factor), wire(part["price"] / factor)
+
+
+def open_quantities(episodes: Sequence[Episode]) -> Decimal:
+    """The signed quantity that is held at the end: long > 0, short < 0."""
+    last = episodes[-1] if episodes else None
+    if last is None:
+        return ZERO
+    return last.qty if last.side == "long" else -last.qty

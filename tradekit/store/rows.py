@@ -1,0 +1,125 @@
+"""Records to rows and back: one codec for every Struct, derived from the types of its fields.
+
+Decimal <-> REAL, time <-> TEXT (UTC, always six fraction digits, so that text sorts as time does), date <-> TEXT,
+bool <-> INTEGER, dict and list <-> JSON TEXT; None is NULL.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tradekit.errors import UsageError
+from tradekit.model import Record
+from tradekit.money import dec, real
+
+R = TypeVar("R", bound=Record)
+Convert = Callable[[Any], Any]
+
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+def time_text(at: datetime) -> str:
+    """`2026-02-13T14:35:00.000000Z`: fixed width, so that text order is time order."""
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def time_of(text: str) -> datetime:
+    """The time that time_text wrote."""
+    return datetime.fromisoformat(text[:26] + "+00:00") if text.endswith("Z") else datetime.fromisoformat(text)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON; decimals are numbers, times ISO text, NaN null."""
+    return _JSON.encode(value).decode()
+
+
+def json_of(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
+_WRITERS: dict[Any, Convert] = {
+    Decimal: real,
+    datetime: time_text,
+    date: date.isoformat,
+    bool: int,
+    dict: json_text,
+    list: json_text,
+    float: lambda x: x if x == x else None,  # NaN is unknown
+}
+_READERS: dict[Any, Convert] = {
+    Decimal: dec,
+    datetime: time_of,
+    date: date.fromisoformat,
+    bool: bool,
+    dict: json_of,
+    list: json_of,
+}
+
+
+class Codec(Generic[R]):
+    """Turns one kind of record into rows whose columns are its fields, in their order."""
+
+    def __init__(self, kind: type[R], readers: dict[str, Convert] | None = None) -> None:
+        hints = get_type_hints(kind)
+        self.kind = kind
+        self.names: tuple[str, ...] = kind.__struct_fields__
+        types = [_plain_type(hints[name]) for name in self.names]
+        self._write: dict[str, Convert | None] = {
+            name: _WRITERS.get(t) for name, t in zip(self.names, types, strict=True)
+        }
+        own = readers or {}
+        self._read = [(name, own.get(name) or _READERS.get(t)) for name, t in zip(self.names, types, strict=True)]
+        self.columns = ", ".join(f'"{name}"' for name in self.names)
+        self.marks = ", ".join("?" * len(self.names))
+
+    def row(self, record: R) -> tuple[Any, ...]:
+        """Column values of a record. UsageError where a number has more than 15 digits."""
+        return tuple(
+            value if value is None or write is None else write(value)
+            for value, write in zip((getattr(record, name) for name in self.names), self._write.values(), strict=True)
+        )
+
+    def record(self, row: Sequence[Any]) -> R:
+        """The record of a row that was selected with `columns`."""
+        return self.kind(
+            **{
+                name: value if value is None or read is None else read(value)
+                for (name, read), value in zip(self._read, row, strict=False)
+            }
+        )
+
+    def read(self, name: str, value: Any) -> Any:
+        """A field's value from its column."""
+        read = dict(self._read)[name]
+        return value if value is None or read is None else read(value)
+
+    def value(self, name: str, value: Any) -> Any:
+        """One column value. UsageError for a field that the record does not have."""
+        if name not in self._write:
+            raise UsageError(f"{self.kind.__name__} has no field {name}")
+        write = self._write[name]
+        return value if value is None or write is None else write(value)
+
+
+@cache
+def codec(kind: type[R]) -> Codec[R]:
+    """The codec of a record type, made when it is first asked for."""
+    return Codec(kind)
+
+
+def _plain_type(hint: Any) -> Any:
+    """`Decimal | None` is Decimal, `dict[str, Any]` dict, a Literal its words' type."""
+    origin = get_origin(hint)
+    if origin is Union or origin is UnionType:
+        (hint,) = [arg for arg in get_args(hint) if arg is not NoneType]
+        origin = get_origin(hint)
+    if origin is Literal:
+        return str
+    return origin or hint
