@@ -3,6 +3,22 @@
 from collections.abc import Mapping
 from math import isnan
 
+WHY_NOT = {
+    "no-data": "no regular bar of the session is known yet",
+    "no-history": "no close of the session before is known",
+    "price": "the price is not above the limit",
+    "notional": "the usual day trades too little",
+    "change": "{change:+.1%} on the day is not enough",
+    "rvol-cross-feed": "daily and intraday volumes are of different feeds, so the usual volume is unknown",
+    "rvol": "{surge:.1f} x the usual volume is not enough",
+    "no-signal": "no signal",
+    "stage-2": "neither volume nor ten sessions nor a breakout is enough",
+    "held": "it is held already",
+    "entry-working": "an entry is working already",
+    "closed-today": "it was closed today",
+    "ex-split": "it opened at a split ratio to a history that is not adjusted",
+}
+
 
 class Shown(float):
     """A feature in a sentence: `?` where it is unknown; the format `yes` says yes or no."""

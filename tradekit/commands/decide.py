@@ -1,0 +1,27 @@
+"""tradekit decide"""
+
+from typing import Annotated
+
+import typer
+
+
+def decide(
+    ctx: typer.Context,
+    source: Annotated[str | None, typer.Argument(metavar="[-]", help="- reads candidates from stdin.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who decides: rules or human; else as desk.yaml says.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be decided; write nothing.")] = False,
+) -> None:
+    """Candidates to BUY, WATCH or SKIP, each with its reason.
+
+    Safe to run twice: a candidate is decided once. With - only the piped candidates count, and an empty pipe selects
+    nothing; a human answers with approve or skip.
+    """
+    from tradekit.commands._output import show
+    from tradekit.commands._pipe import ids_from
+    from tradekit.desk.decide import DecideOptions, decide
+    from tradekit.desk.open import open_desk
+
+    ids = ids_from(source, "candidates")
+    with open_desk(ctx.obj, command="decide", dry_run=dry_run) as desk:
+        found = decide(desk, DecideOptions(by=by, ids=ids))
+        show(found, ctx.obj.format, empty="nothing to decide", dry_run=dry_run)

@@ -1,0 +1,249 @@
+"""decide: candidates -> BUY, WATCH or SKIP, each stored with its sentence; approve and skip answer for a human."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+
+from msgspec import structs
+
+from tradekit.decide.plan import entry_plan
+from tradekit.decide.rules import Verdict, rules
+from tradekit.desk.desk import Desk
+from tradekit.desk.events import event
+from tradekit.errors import Refused, UsageError
+from tradekit.ids import decision_id, stamp
+from tradekit.model import Candidate, Decision, ExitPlan
+from tradekit.scan.rank import rank
+
+BY = ("rules", "human")
+
+
+@dataclass(frozen=True)
+class DecideOptions:
+    """`by` None: as desk.yaml says. `ids` None: the session's undecided candidates; empty: none."""
+
+    by: str | None = None
+    ids: tuple[str, ...] | None = None
+
+
+def decide(desk: Desk, options: DecideOptions) -> list[Decision]:
+    """Decide candidates in the order of buys. Each is decided once: a repeat gives the stored decision.
+
+    Raises UsageError for a candidate that the store does not hold, before anything is written.
+    """
+    by = decider(desk, options.by)
+    wanted = named(desk, options.ids) if options.ids is not None else undecided(desk)
+    if not wanted and options.ids is None:
+        return of_this_minute(desk)
+    kept = [desk.store.decisions.for_candidate(candidate.id) for candidate in wanted]
+    new = [candidate for candidate, known in zip(wanted, kept, strict=True) if known is None]
+    piped = options.ids is not None
+    made = {d.candidate_id: d for d in with_masters(desk, [decided(desk, c, by, piped) for c in new])}
+    write(desk, list(made.values()))
+    return [known or made[candidate.id] for candidate, known in zip(wanted, kept, strict=True)]
+
+
+def decider(desk: Desk, by: str | None) -> str:
+    """Who decides. UsageError for somebody that this desk does not have."""
+    word = by or desk.settings.decide.by
+    if word not in BY:
+        near = get_close_matches(word, BY, 1)
+        raise UsageError(
+            f"decide --by {word}: nobody of that name decides here",
+            f"did you mean {near[0]}?" if near else f"one of: {', '.join(BY)}",
+        )
+    return word
+
+
+def named(desk: Desk, ids: Sequence[str]) -> list[Candidate]:
+    """The stored candidates of these ids, in the order of buys."""
+    found = []
+    for name in dict.fromkeys(ids):
+        candidate = desk.store.candidates.get(name)
+        if candidate is None:
+            raise UsageError(
+                f"{name} is not a candidate of this desk",
+                "tradekit candidates lists them; what --dry-run prints is not stored",
+            )
+        found.append(candidate)
+    return sorted(found, key=rank)
+
+
+def undecided(desk: Desk) -> list[Candidate]:
+    """Candidates of today's session that passed and were never decided, in the order of buys."""
+    today = desk.calendar.day(desk.clock.now())
+    return sorted(desk.store.candidates.undecided(today, None), key=rank)
+
+
+def of_this_minute(desk: Desk) -> list[Decision]:
+    """What a run of the same minute decided: there is nothing new, so it is shown again."""
+    now = desk.clock.now()
+    found = desk.store.decisions.all(session=desk.calendar.day(now))
+    return [decision for decision in found if decision.candidate_id and stamp(decision.at) == stamp(now)]
+
+
+def decided(desk: Desk, candidate: Candidate, by: str, piped: bool) -> Decision:
+    """One decision. On a virtual clock a piped candidate is decided at its own time."""
+    at = candidate.at if piped and desk.clock.name == "virtual" else desk.clock.now()
+    strategy = desk.strategies[candidate.strategy]
+    moo = getattr(strategy, "order_kind", "limit") == "moo"
+    verdict = judged(desk, candidate, at, moo)
+    plan = entry_plan(
+        exits_of(strategy, verdict.conviction), desk.settings.exits.plans.get(candidate.strategy), candidate
+    )
+    waits = by == "human" and verdict.action == "BUY"
+    return Decision(
+        id=decision_id(candidate.id),
+        candidate_id=candidate.id,
+        position_id=None,
+        session=desk.calendar.day(at),
+        at=at,
+        expires_at=expiry(desk, at, moo, by) if verdict.action == "BUY" else None,
+        symbol=candidate.symbol,
+        action=verdict.action,
+        by=by,
+        score=candidate.score,
+        conviction=verdict.conviction,
+        intent=plan["intent"],
+        stop_price=candidate.stop_price,
+        target_price=candidate.target_price,
+        order_kind="moo" if moo else "limit",
+        because=verdict.because,
+        status="waiting" if waits else "pending" if verdict.action == "BUY" else "used",
+        strategy=candidate.strategy,
+        cap=candidate.cap,
+        price=candidate.price,
+        rvol=candidate.features.get("surge"),
+        plan=plan,
+    )
+
+
+def exits_of(strategy: object, conviction: float | None) -> ExitPlan:
+    """A strategy's exit plan; some aim higher where conviction is high."""
+    exits_at = getattr(strategy, "exits_at", None)
+    found: ExitPlan = exits_at(conviction or 0.0) if exits_at else strategy.exits  # type: ignore[attr-defined]
+    return found
+
+
+def judged(desk: Desk, candidate: Candidate, at: datetime, moo: bool) -> Verdict:
+    """The rules' verdict, and what the desk's clock and settings say against a BUY."""
+    settings = desk.settings.decide
+    verdict = rules(candidate, buy_score=settings.buy_score, watch_score=settings.watch_score)
+    if verdict.action != "BUY":
+        return verdict
+    scan = desk.store.scans.get(candidate.scan_id)
+    age = at - candidate.at
+    if scan is not None and scan.type not in desk.settings.scan.buy_types:
+        return verdict._replace(action="WATCH", because=f"a {scan.type} scan only records; {verdict.because}")
+    if desk.calendar.day(at) != candidate.session:
+        return verdict._replace(action="SKIP", because=f"it is of the session {candidate.session}: scan again")
+    if moo:
+        return judged_for_the_open(desk, verdict, at)
+    if age > timedelta(seconds=settings.stale_s):
+        minutes = age.total_seconds() // 60
+        return verdict._replace(action="SKIP", because=f"scanned {minutes:.0f} minutes ago: scan again")
+    return verdict
+
+
+def judged_for_the_open(desk: Desk, verdict: Verdict, at: datetime) -> Verdict:
+    """Market-on-open: no entry below the floor of conviction, and none once the session is open."""
+    floor = desk.settings.decide.conviction_floor
+    session = desk.calendar.on(desk.calendar.day(at))
+    if session is None or at >= session.open:
+        return verdict._replace(action="SKIP", because=f"the session is open already; {verdict.because}")
+    if (verdict.conviction or 0.0) < floor:
+        return verdict._replace(action="WATCH", because=f"conviction is below {floor:g}; {verdict.because}")
+    return verdict
+
+
+def expiry(desk: Desk, at: datetime, moo: bool, by: str) -> datetime:
+    """5 minutes after the decision, 15 where a human is asked; market-on-open: with the session's open."""
+    session = desk.calendar.on(desk.calendar.day(at))
+    if moo and session is not None:
+        return session.open
+    settings = desk.settings.decide
+    return at + timedelta(seconds=settings.human_expires_s if by == "human" else settings.expires_s)
+
+
+def with_masters(desk: Desk, decisions: Sequence[Decision]) -> list[Decision]:
+    """Market-on-open: the highest scores of the session that are bought are its masters."""
+    found = []
+    taken: dict[str, int] = {}
+    for decision in decisions:
+        if decision.order_kind == "moo" and decision.action == "BUY":
+            day = decision.session.isoformat()
+            if day not in taken:
+                taken[day] = sum(d.master for d in desk.store.decisions.all(session=decision.session))
+            if taken[day] < desk.settings.decide.masters:
+                taken[day] += 1
+                decision = structs.replace(decision, master=True)
+        found.append(decision)
+    return found
+
+
+def write(desk: Desk, decisions: Sequence[Decision]) -> None:
+    """Store the new decisions, and close the questions that nobody answered in time."""
+    late = [d for d in desk.store.decisions.waiting() if is_over(desk, d)]
+    if not decisions and not late:
+        return
+    with desk.store.transaction(low=True):
+        for decision in late:
+            desk.store.decisions.set_status(decision.id, "expired")
+        desk.store.decisions.add_many(decisions)
+        for decision in decisions:
+            if decision.status == "waiting":
+                event(desk, "decision.waiting", symbol=decision.symbol, ref=decision.id, because=decision.because)
+    for decision in decisions:
+        desk.count(decision.action.lower())
+
+
+def is_over(desk: Desk, decision: Decision) -> bool:
+    """Has its time run out?"""
+    return decision.expires_at is not None and desk.clock.now() >= decision.expires_at
+
+
+def approve(desk: Desk, id: str) -> Decision:
+    """Say yes to a waiting decision: `enter` may act on it until it expires. A repeat gives the stored one.
+
+    Raises UsageError for an id that the store does not hold, Refused where it is too late or was answered.
+    """
+    decision = asked(desk, id)
+    if decision.status == "pending":
+        return decision
+    if decision.status == "waiting" and not is_over(desk, decision):
+        return answered(desk, decision, "pending")
+    if decision.status == "waiting":
+        answered(desk, decision, "expired")
+        raise Refused(f"{id} expired at {decision.expires_at:%H:%M:%S}Z", "tradekit scan, then decide again")
+    raise Refused(f"{id} is {decision.status}: {decision.action}, nothing to approve", "tradekit decisions lists them")
+
+
+def skip(desk: Desk, id: str) -> Decision:
+    """Say no to a decision that waits or was not acted on yet. A repeat gives the stored one.
+
+    Raises UsageError for an id that the store does not hold, Refused where an order was made of it already.
+    """
+    decision = asked(desk, id)
+    if decision.status == "refused":
+        return decision
+    if decision.status in ("waiting", "pending"):
+        return answered(desk, decision, "refused")
+    raise Refused(f"{id} is {decision.status}: nothing to skip", "tradekit why shows what became of it")
+
+
+def asked(desk: Desk, id: str) -> Decision:
+    """The decision of that id; UsageError where there is none."""
+    found = desk.store.decisions.get(id)
+    if found is None:
+        raise UsageError(f"{id} is not a decision of this desk", "tradekit decisions lists them")
+    return found
+
+
+def answered(desk: Desk, decision: Decision, status: str) -> Decision:
+    """Write an answer down, with its event."""
+    with desk.store.transaction(low=True):
+        desk.store.decisions.set_status(decision.id, status)
+        event(desk, f"decision.{status}", symbol=decision.symbol, ref=decision.id)
+    found = desk.store.decisions.get(decision.id)
+    return found or decision
