@@ -141,7 +141,7 @@ def session(
     with recorded(ctx.obj, "config session", loaded.hash) as store:
         hours = (None, None) if closed else _hours(store, on, open, close, loaded.settings)
         if (on, *hours, reason) not in store.sessions.overrides():
-            store.sessions.override(on, *hours, reason)
+            store.sessions.override(on, hours[0], hours[1], reason)
     with read_store(ctx.obj) as store:
         rows = [_override_row(*row) for row in store.sessions.overrides() if row[0] == on]
     show_rows(rows[0], ctx.obj.format)
