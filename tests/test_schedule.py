@@ -184,7 +184,7 @@ def test_what_is_due_together_runs_in_the_fixed_order():
 
 def test_a_market_on_open_desk_sends_before_09_27():
     only = parse(default_schedule(strategies=["market-on-open"]))
-    found = [due for due in resolve(only, FRIDAY, NEW_YORK)]
+    found = resolve(only, FRIDAY, NEW_YORK)
     assert local(found) == [
         "08:45 reconcile", "08:50 moo-scan", "08:50 moo-decide", "09:10 moo-enter", "16:05 jobs-snapshot",
     ]  # fmt: skip
@@ -313,6 +313,14 @@ def test_what_nobody_ran_is_missed_and_its_followers_are_skipped():
     assert overdue(DEFAULT, at(12, 0), FRIDAY, NEW_YORK, {}, since=at(12, 0)) == []
     rows = {(due.name, due.at): state for due, state in found}
     assert overdue(DEFAULT, at(12, 0), FRIDAY, NEW_YORK, rows) == []
+
+
+def test_the_latest_row_of_a_repeated_slot_settles_the_earlier_times():
+    only = [spec for spec in DEFAULT if spec.name == "monitor-exits"]
+    rows = {("monitor-exits", at(9, 40)): "done"}
+    assert overdue(only, at(9, 40, 30), FRIDAY, NEW_YORK, rows) == []
+    found = overdue(only, at(9, 43, 30), FRIDAY, NEW_YORK, rows)
+    assert [due.at for due, _ in found] == [at(9, 41), at(9, 42)]
 
 
 def test_a_year_of_minutes_runs_every_slot_once_a_session_at_its_exchange_time():
