@@ -16,6 +16,20 @@ Intent = Literal["day", "swing"]
 Purpose = Literal["entry", "exit", "protect", "liquidate"]
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 Tif = Literal["day", "gtc", "ioc", "opg", "cls"]  # opg: on the open; cls: on the close
+AdjustmentKind = Literal[
+    "deposit",
+    "withdrawal",
+    "dividend",
+    "interest",
+    "fee",
+    "split",
+    "cash-in-lieu",
+    "correction",
+    "adopt",
+    "release",
+    "external",
+]
+SlotState = Literal["running", "done", "failed", "missed", "skipped"]
 OrderStatus = Literal[
     "intended",
     "submitted",
@@ -27,12 +41,8 @@ OrderStatus = Literal[
     "expired",
     "unknown",
 ]
-LIVE_STATUSES: frozenset[str] = frozenset(
-    {"intended", "submitted", "open", "partially_filled", "unknown"}
-)
-FINAL_STATUSES: frozenset[str] = frozenset(
-    {"filled", "cancelled", "rejected", "expired"}
-)
+LIVE_STATUSES: frozenset[str] = frozenset({"intended", "submitted", "open", "partially_filled", "unknown"})
+FINAL_STATUSES: frozenset[str] = frozenset({"filled", "cancelled", "rejected", "expired"})
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +79,7 @@ class PriceBar(NamedTuple):
 class BarSource(Protocol):
     """Where the paper engine gets its bars: the finest series a symbol has on each session."""
 
-    def played(
-        self, symbol: str, since: datetime, until: datetime
-    ) -> Sequence[PriceBar]:
+    def played(self, symbol: str, since: datetime, until: datetime) -> Sequence[PriceBar]:
         """Bars of the symbol's finest series with start >= since and end <= until, in order."""
         ...
 
@@ -198,12 +206,8 @@ class Order(Record, frozen=True, kw_only=True):
     error: str | None = None
     attempt: int = 0
     because: str = ""
-    trigger_at: datetime | None = (
-        None  # start of the bar that touched an exit level, see brokers/base.py
-    )
-    plan: dict[
-        str, Any
-    ] = {}  # entries: the ExitPlan and strategy facts of the position to be
+    trigger_at: datetime | None = None  # start of the bar that touched an exit level, see brokers/base.py
+    plan: dict[str, Any] = {}  # entries: the ExitPlan and strategy facts of the position to be
     run_id: str | None = None
 
 
@@ -240,9 +244,7 @@ class ExitPlan(Record, frozen=True, kw_only=True):
     flat_before_close_s: int | None = 900
     close_above: float | None = None
     stop_atr: float | None = None
-    stop_price: float | None = (
-        None  # absolute levels win over fractions: a signal's, or the operator's
-    )
+    stop_price: float | None = None  # absolute levels win over fractions: a signal's, or the operator's
     target_price: float | None = None
 
 
@@ -317,19 +319,7 @@ class Trade(Record, frozen=True, kw_only=True):
 class Adjustment(Record, frozen=True, kw_only=True):
     id: str
     at: datetime
-    kind: Literal[
-        "deposit",
-        "withdrawal",
-        "dividend",
-        "interest",
-        "fee",
-        "split",
-        "cash-in-lieu",
-        "correction",
-        "adopt",
-        "release",
-        "external",
-    ]
+    kind: AdjustmentKind
     symbol: str | None
     qty: Decimal | None
     amount: Decimal | None
@@ -351,7 +341,7 @@ class Slot(Record, frozen=True, kw_only=True):
     name: str
     session: date
     due_at: datetime
-    state: Literal["running", "done", "failed", "missed", "skipped"]
+    state: SlotState
     run_id: str | None
 
 

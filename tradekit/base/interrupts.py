@@ -48,5 +48,5 @@ def shielded() -> Iterator[None]:
     finally:
         _State.depth -= 1
     if not _State.depth and _State.waiting is not None:
-        number, _State.waiting = _State.waiting, None
-        _handle(number, None)
+        waiting, _State.waiting = _State.waiting, None
+        _handle(waiting, None)

@@ -12,20 +12,20 @@ from typing import Literal, Protocol
 from tradekit.model import OrderStatus, OrderType, Record, Side, Tif
 
 
-class Capabilities(Record):
+class Capabilities(Record, frozen=True, kw_only=True):
     """What a venue can do; the desk asks this, never the venue's name."""
 
     client_ids: Literal["unique", "open-only", "none"] = "unique"
-    order_types: frozenset[str] = frozenset(
-        {"market", "limit", "stop", "stop_limit", "trailing_stop"}
-    )
+    order_types: frozenset[str] = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
     tifs: frozenset[str] = frozenset({"day", "gtc", "ioc", "opg", "cls"})
     extended_hours: bool = False
     live: bool = False  # real money
-    settle_s: float = 10.0  # how long a cancel may take to become final; 0: asking again sooner than the next bar is idle
+    settle_s: float = (
+        10.0  # how long a cancel may take to become final; 0: asking again sooner than the next bar is idle
+    )
 
 
-class OrderRequest(Record):
+class OrderRequest(Record, frozen=True, kw_only=True):
     """What goes to the venue. `decision_price` and `trigger_at` are for simulated venues.
 
     A sell that a hard or trailing stop asked for carries the level that was touched (`decision_price`) and
@@ -48,7 +48,7 @@ class OrderRequest(Record):
     trigger_at: datetime | None = None
 
 
-class BrokerOrder(Record):
+class BrokerOrder(Record, frozen=True, kw_only=True):
     broker_order_id: str
     client_order_id: str | None
     symbol: str
@@ -68,7 +68,7 @@ class BrokerOrder(Record):
     reason: str | None = None  # why it was rejected, cancelled, expired
 
 
-class BrokerFill(Record):
+class BrokerFill(Record, frozen=True, kw_only=True):
     broker_fill_id: str
     broker_order_id: str
     client_order_id: str | None
@@ -82,14 +82,14 @@ class BrokerFill(Record):
     fee_estimated: bool
 
 
-class BrokerPosition(Record):
+class BrokerPosition(Record, frozen=True, kw_only=True):
     symbol: str
     qty: Decimal  # negative: short
     available: Decimal  # not held by working sell orders
     avg_price: Decimal | None
 
 
-class BrokerAccount(Record):
+class BrokerAccount(Record, frozen=True, kw_only=True):
     account_id: str
     cash: Decimal
     equity: Decimal | None  # None: some price is unknown
@@ -98,7 +98,7 @@ class BrokerAccount(Record):
     currency: str
 
 
-class CashFlow(Record):
+class CashFlow(Record, frozen=True, kw_only=True):
     """Money or shares that came or went without a trade: paper deposit/hold, dividends, fees."""
 
     ref: str

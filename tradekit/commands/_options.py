@@ -10,9 +10,7 @@ def seconds(text: str, option: str) -> int:
     try:
         found = duration(text)
     except ValueError as error:
-        raise UsageError(
-            f"{option}: {error}", f"{option} 30s, {option} 5m or {option} 1h30m"
-        ) from None
+        raise UsageError(f"{option}: {error}", f"{option} 30s, {option} 5m or {option} 1h30m") from None
     if found <= 0:
         raise UsageError(f"{option} {text}: must be above 0", f"{option} 30s")
     return found

@@ -9,9 +9,7 @@ WIDTH = 30
 
 
 @contextmanager
-def progress_bar(
-    title: str, *, quiet: bool = False
-) -> Iterator[Callable[[int, int, datetime], None]]:
+def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int, datetime], None]]:
     """Gives a function (done, total, virtual time in UTC) that draws; silent with -q."""
     terminal = sys.stderr.isatty()
     drawn = [-1]

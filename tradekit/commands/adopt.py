@@ -14,9 +14,7 @@ def adopt(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Put shares that the account holds under management: from now on the exit rules sell them.

@@ -7,14 +7,10 @@ import typer
 
 def cancel(
     ctx: typer.Context,
-    order: Annotated[
-        str, typer.Argument(help="Our order id, the broker's, or the client order id.")
-    ],
+    order: Annotated[str, typer.Argument(help="Our order id, the broker's, or the client order id.")],
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Cancel a working order and print what became of it.

@@ -7,20 +7,12 @@ import typer
 
 def enter(
     ctx: typer.Context,
-    source: Annotated[
-        str | None, typer.Argument(metavar="[-]", help="- reads decisions from stdin.")
-    ] = None,
-    max_buys: Annotated[
-        int | None, typer.Option(min=0, help="At most so many buys in this run.")
-    ] = None,
-    moo: Annotated[
-        bool, typer.Option("--moo", help="Send the market-on-open decisions.")
-    ] = False,
+    source: Annotated[str | None, typer.Argument(metavar="[-]", help="- reads decisions from stdin.")] = None,
+    max_buys: Annotated[int | None, typer.Option(min=0, help="At most so many buys in this run.")] = None,
+    moo: Annotated[bool, typer.Option("--moo", help="Send the market-on-open decisions.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Turn pending decisions into orders: closes first, then buys through the risk gate.

@@ -7,20 +7,14 @@ import typer
 
 def halt(
     ctx: typer.Context,
-    reason: Annotated[
-        str, typer.Option(help="Why; it is shown wherever an entry is refused.")
-    ],
+    reason: Annotated[str, typer.Option(help="Why; it is shown wherever an entry is refused.")],
     flatten: Annotated[
         bool,
-        typer.Option(
-            "--flatten", help="Also sell every managed position at the next pass."
-        ),
+        typer.Option("--flatten", help="Also sell every managed position at the next pass."),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """The kill switch: no entry from now on. Exits, stops and liquidate go on.

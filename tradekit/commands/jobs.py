@@ -9,9 +9,7 @@ def snapshot(
     ctx: typer.Context,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Write the day's account row: equity, cash, exposure, P&L in the quote currency.
@@ -30,9 +28,7 @@ def track(
     ctx: typer.Context,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Score open positions for a reversal (0-13) and look whether the market is dead.

@@ -7,19 +7,13 @@ import typer
 
 def liquidate(
     ctx: typer.Context,
-    symbols: Annotated[
-        list[str] | None, typer.Argument(help="The symbols to close.")
-    ] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="The symbols to close.")] = None,
     today: Annotated[
         bool,
         typer.Option("--today", help="Everything that was opened in this session."),
     ] = False,
-    all_: Annotated[
-        bool, typer.Option("--all", help="Every managed position.")
-    ] = False,
-    at_open: Annotated[
-        bool, typer.Option("--at-open", help="Queue the sales for the next open.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every managed position.")] = False,
+    at_open: Annotated[bool, typer.Option("--at-open", help="Queue the sales for the next open.")] = False,
     max_discount: Annotated[
         float | None,
         typer.Option(
@@ -30,9 +24,7 @@ def liquidate(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Close managed positions now. What the account holds beside them is never sold.
@@ -46,9 +38,7 @@ def liquidate(
 
     chosen = tuple(symbol for symbol in symbols or () if symbol)
     if not chosen and not today and not all_:
-        raise UsageError(
-            "liquidate: nothing is chosen", "name symbols, or say --today or --all"
-        )
+        raise UsageError("liquidate: nothing is chosen", "name symbols, or say --today or --all")
     options = LiquidateOptions(
         symbols=chosen,
         today=today,

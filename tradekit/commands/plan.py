@@ -8,24 +8,16 @@ import typer
 def plan(
     ctx: typer.Context,
     symbol: Annotated[str, typer.Argument(help="A managed symbol.")],
-    stop: Annotated[
-        float | None, typer.Option(help="Stop price in the quote currency.")
-    ] = None,
-    target: Annotated[
-        float | None, typer.Option(help="Target price in the quote currency.")
-    ] = None,
+    stop: Annotated[float | None, typer.Option(help="Stop price in the quote currency.")] = None,
+    target: Annotated[float | None, typer.Option(help="Target price in the quote currency.")] = None,
     trail: Annotated[
         float | None,
         typer.Option(help="Trail under the high, a fraction (0.015 is 1.5 %)."),
     ] = None,
-    hold: Annotated[
-        str | None, typer.Option(help="Longest holding time from entry: 30m, 4h, 48h.")
-    ] = None,
+    hold: Annotated[str | None, typer.Option(help="Longest holding time from entry: 30m, 4h, 48h.")] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Show or change the exit plan of an open position; the change is logged and the resting stop follows.

@@ -9,9 +9,7 @@ def reconcile(
     ctx: typer.Context,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Make the books agree with the broker; prints what changed.

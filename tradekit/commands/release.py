@@ -10,9 +10,7 @@ def release(
     symbol: Annotated[str, typer.Argument(help="A managed symbol.")],
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Take a position out of management: its stop is withdrawn, its shares stay and are never sold by this desk.

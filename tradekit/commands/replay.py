@@ -12,22 +12,16 @@ def replay(
         str,
         typer.Argument(metavar="DATE", help="The session to live again: 2026-02-13."),
     ],
-    to: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Go on to this session.")
-    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="DATE", help="Go on to this session.")] = None,
     until: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Stop the last day at 10:00, exchange time."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Where the replayed desk goes (replays/DATE)."
-        ),
+        typer.Option(metavar="DIR", help="Where the replayed desk goes (replays/DATE)."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a replay that lies there.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a replay that lies there.")] = False,
 ) -> None:
     """Run the schedule over recorded bars in virtual time, on a fresh paper desk with the same settings.
 

@@ -9,9 +9,7 @@ def resume(
     ctx: typer.Context,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Say what would happen; send and write nothing."
-        ),
+        typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
 ) -> None:
     """Lift every halt. Loss and reject streaks and the drawdown count from now on.

@@ -7,9 +7,7 @@ import typer
 
 def run_slot(
     ctx: typer.Context,
-    name: Annotated[
-        str, typer.Argument(help="A slot of the schedule: tradekit schedule show.")
-    ],
+    name: Annotated[str, typer.Argument(help="A slot of the schedule: tradekit schedule show.")],
 ) -> None:
     """Run one slot of the schedule if it is due now; this is what cron lines call.
 

@@ -47,9 +47,7 @@ def _book(desk: Desk, order: Order, found: BrokerFill) -> Booked:
         session=desk.calendar.day(found.at),
     )
     with desk.store.transaction():
-        booked = desk.store.book_fill(
-            fill, opening(order) if order.purpose == "entry" else None
-        )
+        booked = desk.store.book_fill(fill, opening(order) if order.purpose == "entry" else None)
         if not booked.new:
             return booked
         event(

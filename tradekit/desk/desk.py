@@ -46,9 +46,7 @@ class Desk:
     account_dir: Path  # submit lock and limits, shared by every desk of the account
     run: Run | None = None  # the run row of the command at work
     dry_run: bool = False
-    counts: dict[str, int] = field(
-        default_factory=dict
-    )  # what the run row will say it did
+    counts: dict[str, int] = field(default_factory=dict)  # what the run row will say it did
     events: list[Event] = field(default_factory=list)  # written by this run
     say: Callable[[str], None] = print_stderr
 

@@ -32,10 +32,7 @@ def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | No
     if working is not None:
         if working.type != "limit" or step == "limit":
             return None
-        if (
-            cancel_and_wait(desk, working, "the limit did not fill").status
-            not in FINAL_STATUSES
-        ):
+        if cancel_and_wait(desk, working, "the limit did not fill").status not in FINAL_STATUSES:
             return None
         position = desk.store.positions.get(position.id) or position
         if position.qty <= 0:
@@ -81,9 +78,7 @@ def _on_close(desk: Desk, position: Position, found: Found) -> Order | None:
     cutoff = timedelta(seconds=desk.settings.end_of_day.moc_cutoff_s)
     if session is not None and desk.clock.now() < session.close - cutoff:
         return _sell(desk, position, found, on_close=True)
-    return _sell(
-        desk, position, found
-    )  # too late for the auction: the market while there is one
+    return _sell(desk, position, found)  # too late for the auction: the market while there is one
 
 
 def _at_next_open(desk: Desk, position: Position, found: Found) -> Order | None:
@@ -106,11 +101,7 @@ def warn_late(desk: Desk, position: Position) -> None:
     session = desk.calendar.on(desk.calendar.day(now))
     if session is None or position.intent != "day" or desk.calendar.around_the_clock:
         return
-    if (
-        session.close - timedelta(seconds=desk.settings.end_of_day.alert_s)
-        <= now
-        < session.close
-    ):
+    if session.close - timedelta(seconds=desk.settings.end_of_day.alert_s) <= now < session.close:
         alert_once(
             desk,
             "still-open",

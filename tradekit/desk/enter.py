@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from math import isnan
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
@@ -48,17 +49,9 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
     reconcile(desk)
     decisions = chosen(desk, options)
     pending = [decision for decision in decisions if decision.status == "pending"]
-    orders = [
-        order
-        for decision in pending
-        if decision.action == "CLOSE" and (order := close(desk, decision))
-    ]
+    orders = [order for decision in pending if decision.action == "CLOSE" and (order := close(desk, decision))]
     buys = sorted(
-        (
-            d
-            for d in pending
-            if d.action == "BUY" and (d.order_kind == "moo") == options.moo
-        ),
+        (d for d in pending if d.action == "BUY" and (d.order_kind == "moo") == options.moo),
         key=_rank,
     )
     vetoes: list[RiskCheck] = []
@@ -74,9 +67,7 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
             vetoes.append(veto)
     if options.ids is not None:
         orders, vetoes = _stored(desk, decisions)
-    return Entered(
-        orders, vetoes, refused=bool(options.ids) and bool(vetoes) and not orders
-    )
+    return Entered(orders, vetoes, refused=bool(options.ids) and bool(vetoes) and not orders)
 
 
 def chosen(desk: Desk, options: EnterOptions) -> list[Decision]:
@@ -100,21 +91,11 @@ def _rank(decision: Decision) -> tuple[float, float, str]:
     return -(decision.score or 0.0), -(decision.rvol or 0.0), decision.symbol
 
 
-def _stored(
-    desk: Desk, decisions: Sequence[Decision]
-) -> tuple[list[Order], list[RiskCheck]]:
+def _stored(desk: Desk, decisions: Sequence[Decision]) -> tuple[list[Order], list[RiskCheck]]:
     orders = [
-        order
-        for d in decisions
-        for order in desk.store.orders.for_decision(d.id)
-        if order.purpose in ("entry", "exit")
+        order for d in decisions for order in desk.store.orders.for_decision(d.id) if order.purpose in ("entry", "exit")
     ]
-    vetoes = [
-        row
-        for d in decisions
-        for row in desk.store.risk_checks.for_decision(d.id)
-        if row.verdict == "vetoed"
-    ]
+    vetoes = [row for d in decisions for row in desk.store.risk_checks.for_decision(d.id) if row.verdict == "vetoed"]
     return orders, vetoes
 
 
@@ -124,17 +105,13 @@ def close(desk: Desk, decision: Decision) -> Order | None:
     if position is None:
         desk.store.decisions.set_status(decision.id, "used")
         return None
-    order = sell(
-        desk, position, purpose="exit", reason="decision", because=decision.because
-    )
+    order = sell(desk, position, purpose="exit", reason="decision", because=decision.because)
     if order is not None:
         desk.store.decisions.set_status(decision.id, "used")
     return order
 
 
-def buy(
-    desk: Desk, decision: Decision, bought: int
-) -> tuple[Order | None, RiskCheck | None]:
+def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, RiskCheck | None]:
     """One entry: price, size, gate, order. Gives the order, or the veto that stopped it."""
     seen = quote(desk, decision.symbol)
     early = _too_early_or_late(desk, decision) or _chased(desk, decision, seen)
@@ -154,15 +131,11 @@ def buy(
 
     def gate() -> bool:
         """Asked in the transaction that writes the intent: what it saw is what the order stands on."""
-        book = risk_book(
-            desk, [decision.symbol], regime=regime_now(desk), entries_this_scan=bought
-        )
+        book = risk_book(desk, [decision.symbol], regime=regime_now(desk), entries_this_scan=bought)
         verdicts = judge(
             entry,
             book,
-            checks(
-                desk.settings.risk, reversal_alert=desk.settings.exits.reversal_alert
-            ),
+            checks(desk.settings.risk, reversal_alert=desk.settings.exits.reversal_alert),
         )
         no = refusal(verdicts)
         if no is not None:
@@ -213,10 +186,7 @@ def _too_early_or_late(desk: Desk, decision: Decision) -> Verdict | None:
             approved=False,
             because=f"on-open orders go from {session.open - ON_OPEN_FROM:%H:%M} to {session.open - ON_OPEN_UNTIL:%H:%M} UTC; it was {now:%H:%M:%S}",
         )
-    if (
-        "opg" not in desk.broker.capabilities.tifs
-        and not desk.settings.entry.moo_as_day_market
-    ):
+    if "opg" not in desk.broker.capabilities.tifs and not desk.settings.entry.moo_as_day_market:
         return Verdict(
             rule="market-open",
             approved=False,
@@ -239,9 +209,7 @@ def _chased(desk: Desk, decision: Decision, seen: Quote | None) -> Verdict | Non
     )
 
 
-def prices(
-    desk: Desk, decision: Decision, seen: Quote | None
-) -> tuple[Decimal | None, Decimal | None]:
+def prices(desk: Desk, decision: Decision, seen: Quote | None) -> tuple[Decimal | None, Decimal | None]:
     """The most we pay (rounded up to the tick) and the reference it is compared with."""
     tick = desk.settings.market.tick
     if decision.order_kind == "moo":
@@ -249,9 +217,7 @@ def prices(
         return (None if reference is None else ceil_tick(reference, tick)), reference
     if seen is None:
         return None, None
-    return ceil_tick(
-        seen.ask * (1 + dec(desk.settings.entry.limit_offset)), tick
-    ), seen.mid
+    return ceil_tick(seen.ask * (1 + dec(desk.settings.entry.limit_offset)), tick), seen.mid
 
 
 def propose(
@@ -283,9 +249,7 @@ def propose(
         return None, Verdict(
             rule="sizing",
             approved=False,
-            because=why_zero(
-                desk.settings.sizing, equity, limit, desk.settings.market.lot
-            ),
+            because=why_zero(desk.settings.sizing, equity, limit, desk.settings.market.lot),
         )
     listed = desk.universe.get(decision.symbol)
     return Proposal(
@@ -308,14 +272,12 @@ def propose(
 
 
 def _level(x: float) -> Decimal | None:
-    return None if x != x else dec(round(x, 10))
+    return None if isnan(x) else dec(round(x, 10))
 
 
 def _order(desk: Desk, decision: Decision, entry: Proposal) -> Order:
     type_: OrderType = "market" if entry.on_open else "limit"
-    tif: Tif = (
-        "opg" if entry.on_open and "opg" in desk.broker.capabilities.tifs else "day"
-    )
+    tif: Tif = "opg" if entry.on_open and "opg" in desk.broker.capabilities.tifs else "day"
     return new_order(
         desk,
         subject=decision.id,
@@ -343,15 +305,10 @@ def _order(desk: Desk, decision: Decision, entry: Proposal) -> Order:
     )
 
 
-def _check(
-    desk: Desk, decision: Decision, order: str | None, verdict: Verdict
-) -> RiskCheck:
+def _check(desk: Desk, decision: Decision, order: str | None, verdict: Verdict) -> RiskCheck:
     """The id says subject and rule; a later try of the same subject counts up."""
     base = f"{decision.id}-{verdict.rule}"
-    n = sum(
-        row.rule == verdict.rule
-        for row in desk.store.risk_checks.for_decision(decision.id)
-    )
+    n = sum(row.rule == verdict.rule for row in desk.store.risk_checks.for_decision(decision.id))
     return RiskCheck(
         id=base if not n else f"{base}-{n}",
         decision_id=decision.id,

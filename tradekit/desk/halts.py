@@ -26,9 +26,7 @@ def halt(desk: Desk, options: HaltOptions) -> Halt:
             continue
         if options.flatten and not found.flatten:
             with desk.store.transaction():
-                changed = desk.store.halts.change(
-                    found.id, flatten=True, reason=options.reason
-                )
+                changed = desk.store.halts.change(found.id, flatten=True, reason=options.reason)
                 event(desk, "halt", ref=found.id, reason=options.reason, flatten=True)
                 return changed
         return found
@@ -37,9 +35,7 @@ def halt(desk: Desk, options: HaltOptions) -> Halt:
             "halt: the reason is empty",
             'say why: tradekit halt --reason "news before the open"',
         )
-    return raise_halt(
-        desk, "manual", options.reason, flatten=options.flatten, by="operator"
-    )
+    return raise_halt(desk, "manual", options.reason, flatten=options.flatten, by="operator")
 
 
 def raise_halt(desk: Desk, kind: str, reason: str, *, flatten: bool, by: str) -> Halt:
@@ -56,9 +52,7 @@ def raise_halt(desk: Desk, kind: str, reason: str, *, flatten: bool, by: str) ->
     )
     with desk.store.transaction():
         if desk.store.halts.get(row.id) is not None:
-            row = msgspec.structs.replace(
-                row, id=f"{row.id}-{len(desk.store.halts.all())}"
-            )
+            row = msgspec.structs.replace(row, id=f"{row.id}-{len(desk.store.halts.all())}")
         desk.store.halts.add(row)
         alert(desk, "halt", f"{kind}: {reason}", ref=row.id, flatten=flatten)
     return row
@@ -87,11 +81,7 @@ def raise_automatic_halts(desk: Desk, state: Account) -> list[Halt]:
         open_kinds=[row.kind for row in desk.store.halts.open()],
     )
     today = desk.calendar.day(desk.clock.now())
-    resumed = {
-        row.kind
-        for row in desk.store.halts.all(session=today)
-        if row.cleared_at and row.kind == "daily-loss"
-    }
+    resumed = {row.kind for row in desk.store.halts.all(session=today) if row.cleared_at and row.kind == "daily-loss"}
     return [
         raise_halt(desk, call.kind, call.reason, flatten=call.flatten, by="desk")
         for call in calls

@@ -1,6 +1,7 @@
 """Housekeeping by the clock: the day's account row, the half-hourly look at reversals and at a dead market."""
 
 from datetime import timedelta
+from math import nan
 
 import msgspec
 
@@ -58,6 +59,7 @@ def _scored(desk: Desk, position: Position, mark: Mark) -> Mark:
     today = desk.market.day_bars(position.symbol, session, now)
     if not history or not today:
         return msgspec.structs.replace(mark, reversal_at=now, reversal_score=None)
+    surge = desk.market.surge(position.symbol, session, now)
     found = reversal_score(
         History(
             [bar.high for bar in history],
@@ -69,19 +71,14 @@ def _scored(desk: Desk, position: Position, mark: Mark) -> Mark:
             high=max(bar.high for bar in today),
             low=min(bar.low for bar in today),
             price=today[-1].close,
-            surge=desk.market.surge(position.symbol, session, now),
+            surge=nan if surge is None else surge,
         ),
     )
-    return msgspec.structs.replace(
-        mark, reversal_at=now, reversal_score=found.score, note=found.because
-    )
+    return msgspec.structs.replace(mark, reversal_at=now, reversal_score=found.score, note=found.because)
 
 
 def _warn(desk: Desk, mark: Mark) -> None:
-    if (
-        mark.reversal_score is None
-        or mark.reversal_score < desk.settings.exits.reversal_alert
-    ):
+    if mark.reversal_score is None or mark.reversal_score < desk.settings.exits.reversal_alert:
         return
     position = desk.store.positions.get(mark.position_id)
     if position is not None:

@@ -27,11 +27,7 @@ def liquidate(desk: Desk, options: LiquidateOptions) -> list[Order]:
     """Sell the chosen positions. Run again it sells only what is left; working sells are kept."""
     reconcile(desk)
     cancel_entries(desk, options)
-    return [
-        order
-        for position in chosen(desk, options)
-        if (order := _close(desk, position, options))
-    ]
+    return [order for position in chosen(desk, options) if (order := _close(desk, position, options))]
 
 
 def chosen(desk: Desk, options: LiquidateOptions) -> list[Position]:
@@ -70,19 +66,14 @@ def _explain(desk: Desk, symbol: str, managed: list[str]) -> None:
 def cancel_entries(desk: Desk, options: LiquidateOptions) -> None:
     """An entry on its way would buy back what is being sold."""
     for order in desk.store.orders.live():
-        if order.purpose == "entry" and (
-            options.all_ or options.today or order.symbol in options.symbols
-        ):
+        if order.purpose == "entry" and (options.all_ or options.today or order.symbol in options.symbols):
             cancel_and_wait(desk, order, "liquidate")
 
 
 def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order | None:
     working = working_exit(desk, position)
     if working is not None and working.type == "limit" and in_hours(desk):
-        if (
-            cancel_and_wait(desk, working, "liquidate at market").status
-            not in FINAL_STATUSES
-        ):
+        if cancel_and_wait(desk, working, "liquidate at market").status not in FINAL_STATUSES:
             return None
     order = sell(
         desk,
@@ -91,8 +82,7 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
         reason="liquidate",
         because="asked by the operator" + (", at the open" if options.at_open else ""),
         level=position.last_price,
-        on_open=options.at_open
-        or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
+        on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
         discount=options.max_discount,
     )
     if order is not None:

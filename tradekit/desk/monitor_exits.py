@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from math import isnan
 
 import msgspec
 
@@ -39,9 +40,7 @@ class Seen:
 
     mark: Mark
     found: Found | None
-    bar: (
-        PriceBar | None
-    )  # the complete bar that asked for the exit; None: the time did, or a quote
+    bar: PriceBar | None  # the complete bar that asked for the exit; None: the time did, or a quote
 
 
 def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Order]:
@@ -135,9 +134,7 @@ def judge_now(
     return judge_without_price(held, now.timestamp(), plan, state)
 
 
-def _trigger_price(
-    last: object, mid: object, bid: object, ask: object, last_age_s: float
-) -> float | None:
+def _trigger_price(last: object, mid: object, bid: object, ask: object, last_age_s: float) -> float | None:
     """The last trade where it is fresh and inside the quote, else the mid of a spread of at most 1 %, else none."""
     trade, middle, low, high = (float(str(x)) for x in (last, mid, bid, ask))
     if last_age_s <= 10 and low <= trade <= high:
@@ -145,9 +142,7 @@ def _trigger_price(
     return middle if middle > 0 and (high - low) / middle <= 0.01 else None
 
 
-def state_of(
-    desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool
-) -> State:
+def state_of(desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool) -> State:
     """What the rules know beside the bar."""
     closing = desk.settings.exits.reversal_close
     return State(
@@ -170,11 +165,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
     if working is not None:
         return None
     session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
-    after_close = (
-        session is not None
-        and not desk.calendar.around_the_clock
-        and desk.clock.now() >= session.close
-    )
+    after_close = session is not None and not desk.calendar.around_the_clock and desk.clock.now() >= session.close
     inside = found.rule in RESTING_RULES and seen.bar is not None
     order = sell(
         desk,
@@ -210,11 +201,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
 
 def level_of(found: Found, position: Position) -> Decimal | None:
     """The price that asked for the exit; a rule without one names the last price known."""
-    return (
-        position.last_price
-        if found.price != found.price
-        else dec(round(found.price, 10))
-    )
+    return position.last_price if isnan(found.price) else dec(round(found.price, 10))
 
 
 def _close_used(desk: Desk, position: Position) -> None:

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from tradekit.market.market import Market
     from tradekit.strategies.base import Strategy
 
-WINDOW = timedelta(
-    days=500
-)  # sessions that a desk loads before today: enough for 250 of history
+WINDOW = timedelta(days=500)  # sessions that a desk loads before today: enough for 250 of history
 AHEAD = timedelta(days=40)
 MARKER = "replay.json"  # lies in the folder of a replay
 
@@ -120,9 +118,7 @@ def desk_clock(virtual: str | None) -> Clock:
     return ManualClock(parse_time(virtual)) if virtual else clock_from(None)
 
 
-def load_calendar(
-    settings: Settings, store: Store, now: datetime, ahead: timedelta = timedelta(0)
-) -> Calendar:
+def load_calendar(settings: Settings, store: Store, now: datetime, ahead: timedelta = timedelta(0)) -> Calendar:
     """The sessions around now, from the store's table."""
     if settings.desk.calendar == "24/7":
         return AllDayCalendar()
@@ -155,9 +151,7 @@ def open_market(
     )
 
 
-def half_spread_of(
-    settings: Settings, universe: Mapping[str, Symbol]
-) -> Callable[[str], float]:
+def half_spread_of(settings: Settings, universe: Mapping[str, Symbol]) -> Callable[[str], float]:
     """The assumed half spread of a symbol, a fraction of its price: small caps have their own."""
 
     def of(symbol: str) -> float:
@@ -184,6 +178,8 @@ def open_paper(desk: Desk) -> Broker:
         exit_interval_s=desk.settings.exits.interval_s,
         synchronous=desk.store.synchronous,
         create=True,
+        lot=desk.settings.market.lot,
+        account_id=f"paper-{desk.id[:8]}",
     )
 
 
@@ -203,9 +199,7 @@ class LazyStrategies(Mapping[str, "Strategy"]):
         if name not in self._built:
             from tradekit.strategies import build as build_strategy
 
-            self._built[name] = build_strategy(
-                name, self._settings.strategies.get(name, {})
-            )
+            self._built[name] = build_strategy(name, self._settings.strategies.get(name, {}))
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -243,7 +237,9 @@ def running(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
 def _start(desk: Desk, command: str, argv: str) -> Run:
     now = desk.clock.now()
     with desk.store.transaction():
-        for dead in desk.store.runs.unfinished(command):
+        for dead in desk.store.runs.unfinished():
+            if dead.command != command:
+                continue
             desk.store.runs.finish(dead.id, now, 137, dead.counts)
             alert(
                 desk,
@@ -251,21 +247,17 @@ def _start(desk: Desk, command: str, argv: str) -> Run:
                 f"{dead.command}, started at {dead.started_at:%H:%M:%S}Z, never ended",
                 ref=dead.id,
             )
-        base = run_id(command, now)
-        name, n = base, 1
-        while desk.store.runs.get(name):
-            n += 1
-            name = f"{base}-{n}"
-        run = Run(
-            id=name,
-            command=command,
-            argv=argv,
-            started_at=now,
-            clock=desk.clock.name,
-            code_version=desk.code_version,
-            settings_hash=desk.settings_hash,
+        run = desk.store.runs.start(
+            Run(
+                id=run_id(command, now),
+                command=command,
+                argv=argv,
+                started_at=now,
+                clock=desk.clock.name,
+                code_version=desk.code_version,
+                settings_hash=desk.settings_hash,
+            )
         )
-        desk.store.runs.start(run)
     desk.run, desk.events, desk.counts = run, [], {}
     return run
 

@@ -16,11 +16,7 @@ from tradekit.model import FINAL_STATUSES, Order, Position
 def cancel(desk: Desk, name: str) -> Order:
     """Cancel one live order by our id, the venue's, or the client id. A final order is given back as it is."""
     reconcile(desk)
-    order = (
-        desk.store.orders.get(name)
-        or desk.store.orders.by_broker_id(name)
-        or desk.store.orders.by_client_id(name)
-    )
+    order = desk.store.orders.get(name) or desk.store.orders.by_broker_id(name) or desk.store.orders.by_client_id(name)
     if order is None:
         near = get_close_matches(name, [o.id for o in desk.store.orders.live()], 3)
         raise UsageError(
@@ -59,9 +55,7 @@ def plan(desk: Desk, options: PlanOptions) -> Position:
     _check(position, options)
     with desk.store.transaction():
         new = as_plan(position.plan, **changes)
-        desk.store.positions.set_plan(
-            position.id, new, position.stop_price, position.target_price
-        )
+        desk.store.positions.set_plan(position.id, new, position.stop_price, position.target_price)
         set_levels(desk, position.id)
         event(
             desk,
@@ -103,6 +97,4 @@ def _check(position: Position, options: PlanOptions) -> None:
             "write 0.015 for 1.5 %",
         )
     if options.hold_s is not None and options.hold_s <= 0:
-        raise UsageError(
-            f"plan: --hold {options.hold_s} is not a time", "write 30m, 4h or 48h"
-        )
+        raise UsageError(f"plan: --hold {options.hold_s} is not a time", "write 30m, 4h or 48h")

@@ -21,9 +21,7 @@ SUBMIT_WAIT_S = 15.0
 @contextmanager
 def submit_lock(desk: Desk, *, wait_s: float = SUBMIT_WAIT_S) -> Iterator[None]:
     """One sender an account at a time; raises Busy after `wait_s`."""
-    with Lock(
-        desk.account_dir / "submit.lock", wait_s=wait_s, what="an order on its way"
-    ):
+    with Lock(desk.account_dir / "submit.lock", wait_s=wait_s, what="an order on its way"):
         yield
 
 
@@ -61,9 +59,7 @@ def new_order(
     )
 
 
-def send(
-    desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True
-) -> Order | None:
+def send(desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True) -> Order | None:
     """Intend, send, note the answer. None: the gate refused, or the same intent was there already.
 
     The gate is asked in the transaction that writes the intent. Nothing is sent under an id whose row is not committed.
@@ -106,10 +102,7 @@ def transmit(desk: Desk, order: Order) -> Order:
             submitted_at=sent_at,
             kind="alert.order-unknown",
         )
-    if (
-        answer.client_order_id not in (None, order.client_order_id)
-        or answer.symbol != order.symbol
-    ):
+    if answer.client_order_id not in (None, order.client_order_id) or answer.symbol != order.symbol:
         error = f"the venue answered for {answer.symbol} {answer.client_order_id}"
         return note(
             desk,
@@ -143,9 +136,7 @@ def request(order: Order) -> OrderRequest:
 def note(desk: Desk, order: Order, *, kind: str, **fields: Any) -> Order:
     """Change an order and leave an event, in one transaction; alerts are said aloud."""
     with desk.store.transaction():
-        changed = desk.store.orders.change(
-            order.id, updated_at=desk.clock.now(), **fields
-        )
+        changed = desk.store.orders.change(order.id, updated_at=desk.clock.now(), **fields)
         event(
             desk,
             kind,
@@ -159,9 +150,7 @@ def note(desk: Desk, order: Order, *, kind: str, **fields: Any) -> Order:
     return changed
 
 
-def take_over(
-    desk: Desk, order: Order, answer: BrokerOrder, submitted_at: datetime | None = None
-) -> Order:
+def take_over(desk: Desk, order: Order, answer: BrokerOrder, submitted_at: datetime | None = None) -> Order:
     """Bring our row up to what the venue says; fills are booked elsewhere, by their own ids."""
     fields: dict[str, Any] = {}
     if order.broker_order_id != answer.broker_order_id:

@@ -9,13 +9,14 @@ from tradekit.desk.book import set_levels
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.plans import plan_of
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.sell import working_exit
 from tradekit.desk.state import last_price
 from tradekit.errors import DataError, UsageError
 from tradekit.ids import position_id, stamp
-from tradekit.model import Adjustment, Position
+from tradekit.model import Adjustment, AdjustmentKind, Position
 from tradekit.money import ZERO
 from tradekit.store import Opening
 
@@ -23,9 +24,7 @@ from tradekit.store import Opening
 @dataclass(frozen=True)
 class AdoptOptions:
     symbol: str
-    strategy: str | None = (
-        None  # whose exit plan it gets; None: the first that the desk scans with
-    )
+    strategy: str | None = None  # whose exit plan it gets; None: the first that the desk scans with
 
 
 def adopt(desk: Desk, options: AdoptOptions) -> Position:
@@ -55,7 +54,7 @@ def adopt(desk: Desk, options: AdoptOptions) -> Position:
         position_id=position_id(symbol, now),
         strategy=strategy,
         cap=desk.cap(symbol),
-        intent=plan["intent"],
+        intent=plan_of(plan).intent,
         plan=plan,
         stop_price=None,
         target_price=None,
@@ -69,7 +68,7 @@ def adopt(desk: Desk, options: AdoptOptions) -> Position:
     with desk.store.transaction():
         desk.store.book_adjustment(row, opens)
         event(desk, "adopt", symbol=symbol, ref=row.id, qty=str(extra))
-        set_levels(desk, opens.position_id)
+        set_levels(desk, position_id(symbol, now))
     position = desk.store.positions.open_for(symbol)
     assert position is not None
     protect(desk, position, desk.store.marks.get(position.id))
@@ -78,10 +77,10 @@ def adopt(desk: Desk, options: AdoptOptions) -> Position:
 
 def exit_plan(desk: Desk, strategy: str) -> dict[str, object]:
     """A strategy's exits, with what desk.yaml changes in them."""
-    from tradekit.desk.decide import exit_plan as plan_for
-
-    plan = plan_for(desk, strategy)
-    return msgspec.to_builtins(plan)  # type: ignore[no-any-return]
+    own = desk.strategies[strategy].exits
+    changes = desk.settings.exits.plans.get(strategy)
+    found: dict[str, object] = msgspec.to_builtins(own) if changes is None else changes.over(own)
+    return found
 
 
 def release(desk: Desk, symbol: str) -> Position:
@@ -109,9 +108,7 @@ def release(desk: Desk, symbol: str) -> Position:
     return position
 
 
-def _row(
-    desk: Desk, kind: str, symbol: str, qty: Decimal, amount: Decimal | None
-) -> Adjustment:
+def _row(desk: Desk, kind: AdjustmentKind, symbol: str, qty: Decimal, amount: Decimal | None) -> Adjustment:
     now = desk.clock.now()
     return Adjustment(
         id=f"{kind}-{symbol}-{stamp(now)}",
@@ -120,5 +117,5 @@ def _row(
         symbol=symbol,
         qty=qty,
         amount=amount,
-        ref=None,  # type: ignore[arg-type]
+        ref=None,
     )

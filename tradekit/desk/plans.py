@@ -1,6 +1,7 @@
 """From a position's plan to the levels that the exit rules judge."""
 
 from decimal import Decimal
+from math import isnan
 from typing import Any
 
 import msgspec
@@ -21,11 +22,7 @@ def plan_levels(desk: Desk, position: Position) -> Plan:
     """Absolute levels; the end of day is that of the entry's session, so that a day trade held over leaves at once."""
     plan = plan_of(position.plan)
     session = desk.calendar.on(position.session)
-    close = (
-        None
-        if session is None or desk.calendar.around_the_clock
-        else session.close.timestamp()
-    )
+    close = None if session is None or desk.calendar.around_the_clock else session.close.timestamp()
     return levels(
         plan,
         float(position.avg_price),
@@ -47,14 +44,10 @@ def average_true_range(desk: Desk, position: Position, plan: ExitPlan) -> float 
     return found[-1] if found else None
 
 
-def price_levels(
-    desk: Desk, position: Position
-) -> tuple[Decimal | None, Decimal | None]:
+def price_levels(desk: Desk, position: Position) -> tuple[Decimal | None, Decimal | None]:
     """Stop and target as prices; None where the plan has none."""
     found = plan_levels(desk, position)
-    return _price(found.stop), _price(
-        found.target if found.target == found.target else found.close_above
-    )
+    return _price(found.stop), _price(found.close_above if isnan(found.target) else found.target)
 
 
 def held_of(position: Position, mark: Mark) -> Held:
@@ -69,9 +62,7 @@ def held_of(position: Position, mark: Mark) -> Held:
 
 def protect_price(desk: Desk, position: Position, mark: Mark | None) -> Decimal | None:
     """Where the resting stop belongs now; None: the plan or the settings want none."""
-    high = (
-        mark.high if mark is not None and mark.high is not None else position.avg_price
-    )
+    high = mark.high if mark is not None and mark.high is not None else position.avg_price
     plan = plan_of(position.plan)
     return _price(
         protect_level(

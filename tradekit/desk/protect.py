@@ -41,11 +41,7 @@ def protect(desk: Desk, position: Position, mark: Mark | None) -> Order | None:
 
 def _covers(resting: Order, position: Position, level: Decimal) -> bool:
     left = resting.qty - resting.filled_qty
-    return (
-        left == position.qty
-        and resting.stop_price is not None
-        and resting.stop_price >= level
-    )
+    return left == position.qty and resting.stop_price is not None and resting.stop_price >= level
 
 
 def _place(desk: Desk, name: str, level: Decimal) -> Order | None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
@@ -20,11 +21,10 @@ from tradekit.errors import Busy, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
 
-OVERLAP = timedelta(
-    hours=1
-)  # fills are read again this far back: a late one is not lost
+OVERLAP = timedelta(hours=1)  # fills are read again this far back: a late one is not lost
 START = datetime(1970, 1, 1, tzinfo=UTC)
 GRACE_S = 10.0
+FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "dividend", "interest", "fee")}
 
 
 def reconcile(desk: Desk) -> list[Event]:
@@ -61,12 +61,12 @@ def book_cash_flows(desk: Desk) -> None:
     refs = {row.ref for row in known}
     since = max((row.at for row in known), default=START)
     for flow in desk.broker.cash_flows_since(since - OVERLAP if known else START):
-        if flow.ref in refs:
-            continue
+        if flow.ref in refs or flow.symbol is not None:
+            continue  # foreign shares that come and go are not the desk's
         row = Adjustment(
             id=f"a-{flow.ref}",
             at=flow.at,
-            kind=flow.kind,
+            kind=FLOW_KINDS.get(flow.kind, "correction"),
             symbol=flow.symbol,
             qty=flow.qty,
             amount=flow.amount,
@@ -174,14 +174,8 @@ def _absent_for_good(desk: Desk, order: Order) -> bool:
 
 
 def _entry_lives(desk: Desk, order: Order) -> bool:
-    decision = (
-        desk.store.decisions.get(order.decision_id) if order.decision_id else None
-    )
-    return (
-        decision is not None
-        and decision.expires_at is not None
-        and desk.clock.now() < decision.expires_at
-    )
+    decision = desk.store.decisions.get(order.decision_id) if order.decision_id else None
+    return decision is not None and decision.expires_at is not None and desk.clock.now() < decision.expires_at
 
 
 def notice_external(desk: Desk) -> None:
@@ -238,11 +232,7 @@ def cancel_stale_entries(desk: Desk) -> None:
             and order.tif != "opg"
             and order.status in ("open", "partially_filled", "submitted")
         )
-        if (
-            waits
-            and order.raw_status != "pending_cancel"
-            and now >= (order.submitted_at or order.created_at) + limit
-        ):
+        if waits and order.raw_status != "pending_cancel" and now >= (order.submitted_at or order.created_at) + limit:
             request_cancel(desk, order, f"unfilled after {limit.total_seconds():.0f} s")
 
 
@@ -266,11 +256,7 @@ def clear_session_halts(desk: Desk) -> None:
     """A daily-loss halt ends with its session; so does a streak where no real money is at stake."""
     today = desk.calendar.day(desk.clock.now())
     for halt in desk.store.halts.open():
-        if (
-            _ends_with_session(desk, halt)
-            and halt.session is not None
-            and halt.session < today
-        ):
+        if _ends_with_session(desk, halt) and halt.session is not None and halt.session < today:
             with desk.store.transaction():
                 desk.store.halts.clear(halt.id, desk.clock.now())
                 event(desk, "halt.cleared", ref=halt.id, because="a new session")
@@ -279,10 +265,7 @@ def clear_session_halts(desk: Desk) -> None:
 def _ends_with_session(desk: Desk, halt: Halt) -> bool:
     if halt.kind == "daily-loss":
         return True
-    return (
-        halt.kind in ("consecutive-losses", "reject-streak")
-        and not desk.broker.capabilities.live
-    )
+    return halt.kind in ("consecutive-losses", "reject-streak") and not desk.broker.capabilities.live
 
 
 def warn_unknown(desk: Desk) -> None:

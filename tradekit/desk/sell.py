@@ -28,11 +28,7 @@ def sellable(desk: Desk, symbol: str) -> Decimal:
     owned = desk.store.owned().get(symbol, ZERO)
     there = sum((p.qty for p in desk.broker.positions() if p.symbol == symbol), ZERO)
     promised = sum(
-        (
-            order.qty - order.filled_qty
-            for order in desk.store.orders.live_for(symbol)
-            if order.side == "sell"
-        ),
+        (order.qty - order.filled_qty for order in desk.store.orders.live_for(symbol) if order.side == "sell"),
         ZERO,
     )
     return min(owned, there) - promised
@@ -138,9 +134,7 @@ def _kind(
 
 def _keep_safe(desk: Desk, position: Position, refused: Order) -> None:
     """The sale failed: restore the stop, and stay loud until the next pass has sold it."""
-    event(
-        desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error
-    )
+    event(desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error)
     alert_once(
         desk,
         "exit-failed",

@@ -7,9 +7,10 @@ from tradekit.base.locks import Lock
 from tradekit.clock import parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
-from tradekit.desk.steps import Step, call, parse, running
+from tradekit.desk.open import running
+from tradekit.desk.steps import Step, call, parse
 from tradekit.errors import Findings, NothingToDo, TradekitError
-from tradekit.model import Session, Slot
+from tradekit.model import Session, Slot, SlotState
 from tradekit.schedule import Done, Due, SlotSpec, check, default_schedule, overdue
 from tradekit.schedule import parse as parse_schedule
 
@@ -19,9 +20,7 @@ def desk_schedule(desk: Desk) -> list[SlotSpec]:
     around = desk.calendar.around_the_clock
     entries = desk.settings.schedule
     if entries is None:
-        entries = default_schedule(
-            around_the_clock=around, strategies=desk.settings.scan.strategies
-        )
+        entries = default_schedule(around_the_clock=around, strategies=desk.settings.scan.strategies)
     specs = parse_schedule(entries, around_the_clock=around)
     for spec in specs:
         parse(spec.run)
@@ -59,23 +58,15 @@ def _run(desk: Desk, due: Due, session: Session, step: Step) -> str:
         return run.id
 
 
-def _save(
-    desk: Desk, due: Due, session: Session, state: str, run_id: str | None
-) -> Slot:
-    row = Slot(
-        name=due.name, session=session.day, due_at=due.at, state=state, run_id=run_id
-    )  # type: ignore[arg-type]
+def _save(desk: Desk, due: Due, session: Session, state: SlotState, run_id: str | None) -> Slot:
+    row = Slot(name=due.name, session=session.day, due_at=due.at, state=state, run_id=run_id)
     desk.store.slots.save(row)
     return row
 
 
 def slots_done(desk: Desk, sessions: Sequence[Session]) -> Done:
     """The slot rows of these sessions by (name, due time)."""
-    return {
-        (row.name, row.due_at): row.state
-        for session in sessions
-        for row in desk.store.slots.on(session.day)
-    }
+    return {(row.name, row.due_at): row.state for session in sessions for row in desk.store.slots.on(session.day)}
 
 
 def run_slot(desk: Desk, name: str) -> Slot:

@@ -72,9 +72,7 @@ def account(desk: Desk) -> Account:
         daily_pnl=pnl,
         daily_pnl_pct=_share(pnl, base),
         peak_equity=peak,
-        drawdown=None
-        if equity is None or not peak
-        else max(0.0, float(1 - equity / peak)),
+        drawdown=None if equity is None or not peak else max(0.0, float(1 - equity / peak)),
     )
 
 
@@ -92,11 +90,7 @@ def base_equity(desk: Desk) -> Decimal:
 def _peak(desk: Desk, equity: Decimal | None) -> Decimal | None:
     """The highest desk equity since the last resume from a drawdown."""
     since = max(
-        (
-            h.cleared_at
-            for h in desk.store.halts.all()
-            if h.kind == "drawdown" and h.cleared_at
-        ),
+        (h.cleared_at for h in desk.store.halts.all() if h.kind == "drawdown" and h.cleared_at),
         default=None,
     )
     known = desk.store.account.peak(since)
@@ -107,11 +101,7 @@ def _peak(desk: Desk, equity: Decimal | None) -> Decimal | None:
 def market_value(desk: Desk, position: Position) -> Decimal | None:
     """Quantity x last price; None where no price is known."""
     price = last_price(desk, position.symbol)
-    return (
-        None
-        if price is None
-        else book(position.qty * price, desk.settings.desk.currency)
-    )
+    return None if price is None else book(position.qty * price, desk.settings.desk.currency)
 
 
 def last_price(desk: Desk, symbol: str) -> Decimal | None:
@@ -125,36 +115,32 @@ def day_pnl(desk: Desk, positions: Sequence[Position]) -> Decimal | None:
     plus what it holds now, minus what it held at the previous close at that close's prices.
     """
     today = desk.calendar.day(desk.clock.now())
-    flow, bought = ZERO, Counter[str]()
+    flow = ZERO
+    bought: dict[str, Decimal] = {}
     for fill in desk.store.fills.all(session=today):
         sign = 1 if fill.side == "buy" else -1
         flow -= sign * fill.qty * fill.price + fill.fee
-        bought[fill.symbol] += sign * fill.qty  # type: ignore[assignment]
+        bought[fill.symbol] = bought.get(fill.symbol, ZERO) + sign * fill.qty
     for moved in desk.store.adjustments.all(session=today):
-        if (
-            moved.kind in ("adopt", "release", "external")
-            and moved.symbol
-            and moved.qty is not None
-        ):
+        if moved.kind in ("adopt", "release", "external") and moved.symbol and moved.qty is not None:
             sign = 1 if moved.kind == "adopt" else -1
-            price = last_price(desk, moved.symbol) or ZERO
-            flow -= sign * moved.qty * price
-            bought[moved.symbol] += sign * moved.qty  # type: ignore[assignment]
+            flow -= sign * moved.qty * (last_price(desk, moved.symbol) or ZERO)
+            bought[moved.symbol] = bought.get(moved.symbol, ZERO) + sign * moved.qty
     held = {position.symbol: position.qty for position in positions}
     total = flow
     for symbol in sorted({*held, *bought}):
         now_qty = held.get(symbol, ZERO)
-        before = now_qty - bought[symbol]
+        before = now_qty - bought.get(symbol, ZERO)
         if now_qty:
             price = last_price(desk, symbol)
             if price is None:
                 return None
             total += now_qty * price
         if before:
-            close = desk.market.last_close_before(symbol, today)
-            if close is None:
+            yesterday = desk.market.last_close_before(symbol, today)
+            if yesterday is None:
                 return None
-            total -= before * dec(close)
+            total -= before * dec(yesterday)
     return book(total, desk.settings.desk.currency)
 
 
@@ -165,10 +151,7 @@ def unmanaged(desk: Desk, venue: Sequence[BrokerPosition]) -> frozenset[str]:
     foreign = {
         order.symbol
         for order in desk.broker.open_orders()
-        if not (
-            order.client_order_id
-            and desk.store.orders.by_client_id(order.client_order_id)
-        )
+        if not (order.client_order_id and desk.store.orders.by_client_id(order.client_order_id))
     }
     return frozenset(extra | foreign)
 
@@ -176,27 +159,17 @@ def unmanaged(desk: Desk, venue: Sequence[BrokerPosition]) -> frozenset[str]:
 def streak_of_losses(desk: Desk) -> int:
     """Losing trades in a row at the end, since the last resume."""
     since = _resumed(desk, "consecutive-losses")
-    return loss_streak(
-        trade.net
-        for trade in desk.store.trades.last(100)
-        if since is None or trade.exit_at > since
-    )
+    return loss_streak(trade.net for trade in desk.store.trades.last(100) if since is None or trade.exit_at > since)
 
 
 def streak_of_rejects(desk: Desk) -> int:
     """Entry orders that the venue refused in a row, since the last resume."""
     since = _resumed(desk, "reject-streak") or desk.clock.now() - timedelta(days=30)
-    return reject_streak(
-        order.status
-        for order in desk.store.orders.created_since(since)
-        if order.purpose == "entry"
-    )
+    return reject_streak(order.status for order in desk.store.orders.created_since(since) if order.purpose == "entry")
 
 
 def _resumed(desk: Desk, kind: str) -> datetime | None:
-    cleared = [
-        h.cleared_at for h in desk.store.halts.all() if h.kind == kind and h.cleared_at
-    ]
+    cleared = [h.cleared_at for h in desk.store.halts.all() if h.kind == kind and h.cleared_at]
     return max(cleared, default=None)
 
 
@@ -255,9 +228,7 @@ def _working(desk: Desk, order: Order) -> HeldView:
     )
 
 
-def risk_book(
-    desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int
-) -> Book:
+def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int) -> Book:
     """Everything that the risk checks look at, for entries in `symbols`."""
     now = desk.clock.now()
     today = desk.calendar.day(now)
@@ -282,17 +253,9 @@ def risk_book(
         other_desk=frozenset(),
         quotes=quotes,
         bar_end={s: q.at for s, q in quotes.items()},
-        bar_seconds={
-            s: n
-            for s in symbols
-            if (n := desk.market.bar_seconds(s, today)) is not None
-        },
+        bar_seconds={s: n for s in symbols if (n := desk.market.bar_seconds(s, today)) is not None},
         turnover=desk.market.turnover(list(symbols), today),
-        recent_volume={
-            s: v
-            for s in symbols
-            if (v := desk.market.recent_volume(s, now, RECENT_S)) is not None
-        },
+        recent_volume={s: v for s in symbols if (v := desk.market.recent_volume(s, now, RECENT_S)) is not None},
         halted=frozenset(),
         reopened_at={},
         closed_today=frozenset(trade.symbol for trade in closed),
@@ -323,18 +286,14 @@ def _last_closed(desk: Desk, now: datetime) -> dict[str, datetime]:
     return found
 
 
-def _returns(
-    desk: Desk, symbols: Sequence[str], session: date
-) -> dict[str, list[float]]:
+def _returns(desk: Desk, symbols: Sequence[str], session: date) -> dict[str, list[float]]:
     """Daily returns of what may be bought and what is held, only where the correlation check is on."""
     if desk.settings.risk.correlation is None:
         return {}
     held = [position.symbol for position in desk.store.positions.open()]
     found = {}
     for symbol in {*symbols, *held}:
-        closes = desk.market.closes(
-            symbol, session, desk.settings.risk.correlation_days + 1
-        )
+        closes = desk.market.closes(symbol, session, desk.settings.risk.correlation_days + 1)
         found[symbol] = [b / a - 1 for a, b in pairwise(closes)]
     return found
 

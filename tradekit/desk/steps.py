@@ -23,9 +23,7 @@ class NoOptions:
 
 
 VERBS: dict[str, Verb] = {
-    "reconcile": Verb(
-        "tradekit.desk.steps:NoOptions", "tradekit.desk.reconcile:reconcile"
-    ),
+    "reconcile": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.reconcile:reconcile"),
     "scan": Verb("tradekit.desk.scan:ScanOptions", "tradekit.desk.scan:scan"),
     "decide": Verb("tradekit.desk.decide:DecideOptions", "tradekit.desk.decide:decide"),
     "enter": Verb("tradekit.desk.enter:EnterOptions", "tradekit.desk.enter:enter"),
@@ -33,12 +31,8 @@ VERBS: dict[str, Verb] = {
         "tradekit.desk.monitor_exits:MonitorOptions",
         "tradekit.desk.monitor_exits:monitor_exits",
     ),
-    "liquidate": Verb(
-        "tradekit.desk.liquidate:LiquidateOptions", "tradekit.desk.liquidate:liquidate"
-    ),
-    "jobs snapshot": Verb(
-        "tradekit.desk.steps:NoOptions", "tradekit.desk.jobs:snapshot"
-    ),
+    "liquidate": Verb("tradekit.desk.liquidate:LiquidateOptions", "tradekit.desk.liquidate:liquidate"),
+    "jobs snapshot": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.jobs:snapshot"),
     "jobs track": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.jobs:track"),
 }
 
@@ -54,28 +48,19 @@ class Step(NamedTuple):
 def parse(text: str | Sequence[str]) -> Step:
     """`scan --type open` as a Step. Raises ConfigError for a verb or an option that does not exist."""
     words = text.split() if isinstance(text, str) else list(text)
-    verb = (
-        " ".join(words[:2])
-        if " ".join(words[:2]) in VERBS
-        else (words[0] if words else "")
-    )
+    verb = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else (words[0] if words else "")
     if verb not in VERBS:
         raise ConfigError(
             f"schedule: {verb or 'an empty run'} is not a step of the day",
             f"one of: {', '.join(VERBS)}",
         )
     kind = _load(VERBS[verb].options)
-    return Step(
-        verb, " ".join(words), kind(**_flags(verb, kind, words[len(verb.split()) :]))
-    )
+    return Step(verb, " ".join(words), kind(**_flags(verb, kind, words[len(verb.split()) :])))
 
 
 def _flags(verb: str, kind: type, words: list[str]) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    known = {
-        "--" + field.name.strip("_").replace("_", "-"): field.name
-        for field in fields(kind)
-    }
+    known = {"--" + field.name.strip("_").replace("_", "-"): field.name for field in fields(kind)}
     found: dict[str, Any] = {}
     rest = list(words)
     while rest:
@@ -92,9 +77,7 @@ def _flags(verb: str, kind: type, words: list[str]) -> dict[str, Any]:
         elif given or rest:
             found[name] = _value(verb, word, given or rest.pop(0), types)
         else:
-            raise ConfigError(
-                f"schedule: {verb} {word} wants a value", f"{verb} {word} VALUE"
-            )
+            raise ConfigError(f"schedule: {verb} {word} wants a value", f"{verb} {word} VALUE")
     return found
 
 
@@ -104,20 +87,14 @@ def _value(verb: str, word: str, text: str, types: tuple[Any, ...]) -> Any:
             try:
                 return kind(text)
             except ValueError:
-                raise ConfigError(
-                    f"schedule: {verb} {word} {text} is not a number", "write digits"
-                ) from None
+                raise ConfigError(f"schedule: {verb} {word} {text} is not a number", "write digits") from None
     return text
 
 
 def call(desk: Desk, step: Step) -> Any:
     """Run a step on a desk that has its run row already."""
     function: Callable[..., Any] = _load(VERBS[step.verb].step)
-    return (
-        function(desk)
-        if isinstance(step.options, NoOptions)
-        else function(desk, step.options)
-    )
+    return function(desk) if isinstance(step.options, NoOptions) else function(desk, step.options)
 
 
 def run(desk: Desk, step: Step) -> Any:

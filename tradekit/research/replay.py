@@ -67,11 +67,7 @@ def replay(
 
 
 def _name(options: ReplayOptions) -> str:
-    return (
-        str(options.first)
-        if options.first == options.last
-        else f"{options.first}_{options.last}"
-    )
+    return str(options.first) if options.first == options.last else f"{options.first}_{options.last}"
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -82,13 +78,11 @@ class Marker(msgspec.Struct, frozen=True):
     last: date
     until: datetime | None
     settings: str
-    bars: int
+    bars: str
     desk_id: str
 
 
 def _marker(parent: Path, options: ReplayOptions) -> Marker:
-    from tradekit.market.bars import BarStore
-
     loaded = load_settings(parent)
     store = open_store(parent / "desk.db", readonly=True)
     try:
@@ -105,9 +99,17 @@ def _marker(parent: Path, options: ReplayOptions) -> Marker:
         last=options.last,
         until=options.until,
         settings=loaded.hash,
-        bars=BarStore(bars).version(),
+        bars=_bars_state(bars),
         desk_id=blake2s(text.encode(), digest_size=8).hexdigest(),
     )
+
+
+def _bars_state(path: Path) -> str:
+    """Changes when any series does."""
+    from tradekit.market.bars import BarStore
+
+    with BarStore(path) as bars:
+        return blake2s(repr(bars.series()).encode(), digest_size=8).hexdigest()
 
 
 def _bars_path(parent: Path, store: Store, settings: Settings) -> Path:
@@ -129,11 +131,7 @@ def _done_before(target: Path, marker: Marker, force: bool) -> bool:
     if known == marker:
         return True
     what = "a replay with other settings, bars or times" if known else "not a replay"
-    hint = (
-        "tradekit replay ... --force replaces it, --out DIR keeps both"
-        if known
-        else "choose another --out"
-    )
+    hint = "tradekit replay ... --force replaces it, --out DIR keeps both" if known else "choose another --out"
     raise UsageError(f"{target} is there already: {what}", hint)
 
 
@@ -169,12 +167,8 @@ def _furnish(parent: Path, folder: Path, target: Path, marker: Marker) -> None:
                     target.parent.resolve() / "x",
                 ),
             )
-            sessions = mother.sessions.load(
-                marker.first - HISTORY, marker.last + FUTURE
-            )
-            store.sessions.replace(
-                sessions, marker.first - HISTORY, marker.last + FUTURE
-            )
+            sessions = mother.sessions.load(marker.first - HISTORY, marker.last + FUTURE)
+            store.sessions.replace(sessions, marker.first - HISTORY, marker.last + FUTURE)
     finally:
         store.close()
         mother.close()
@@ -196,16 +190,13 @@ def _check(desk: Desk, sessions: Sequence[Session], options: ReplayOptions) -> N
     """There is a session, and there are bars of it."""
     if not sessions:
         near = desk.calendar.next(options.last)
-        hint = (
-            f"the next session is {near.day}"
-            if near
-            else "tradekit doctor extends the table of sessions"
-        )
+        hint = f"the next session is {near.day}" if near else "tradekit doctor extends the table of sessions"
         raise UsageError(
             f"{options.first}: no session of {desk.settings.desk.calendar} on that day",
             hint,
         )
-    if not desk.market.has_intraday(sessions[0].day, sessions[-1].day):
+    first, last = str(sessions[0].day), str(sessions[-1].day)
+    if not desk.market.store.has_intraday(first, last, desk.settings.market.source):
         raise DataError(
             f"there are no intraday bars for {_name(options)}",
             "tradekit data import FILE --timeframe 1m (tradekit data list)",
@@ -220,11 +211,7 @@ def _walk(
     progress: Progress,
 ) -> None:
     specs = desk_schedule(desk)
-    plan = [
-        (session, due)
-        for session in sessions
-        for due in resolve(specs, session, desk.calendar.zone)
-    ]
+    plan = [(session, due) for session in sessions for due in resolve(specs, session, desk.calendar.zone)]
     plan = [(session, due) for session, due in plan if until is None or due.at <= until]
     for done, (session, due) in enumerate(plan):
         clock.set(due.at)
@@ -249,9 +236,7 @@ def options_from(
     first = _day(day)
     last = _day(to) if to else first
     if last < first:
-        raise UsageError(
-            f"--to {last} is before {first}", f"tradekit replay {last} --to {first}"
-        )
+        raise UsageError(f"--to {last} is before {first}", f"tradekit replay {last} --to {first}")
     end = None
     if until is not None:
         zone = ZoneInfo(load_settings(parent).settings.desk.timezone)
@@ -270,6 +255,4 @@ def _time(text: str) -> time:
     try:
         return time.fromisoformat(text if ":" in text else "")
     except ValueError:
-        raise UsageError(
-            f"--until {text} is not a time of day", "write it as 10:00, exchange time"
-        ) from None
+        raise UsageError(f"--until {text} is not a time of day", "write it as 10:00, exchange time") from None

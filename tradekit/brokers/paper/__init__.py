@@ -1,4 +1,8 @@
 """A simulated exchange with books of its own, so that reconcile has somebody to disagree with.
 
-`broker.PaperBroker` is the venue, `prices` its fill prices, `fees` its dated fee table, `books` its file.
+`broker` is the venue, `engine` plays the tape, `prices` and `fees` say what a fill costs, `books` is paper.db.
 """
+
+from tradekit.brokers.paper.broker import PaperBroker
+
+__all__ = ["PaperBroker"]

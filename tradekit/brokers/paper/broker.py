@@ -130,7 +130,7 @@ class PaperBroker:
             return self._orders("changed_at >= ? ORDER BY n", stamp(since))
 
     def fills_since(self, since: datetime) -> Sequence[BrokerFill]:
-        """Fills that became known at or after `since`, oldest first; they may be dated at their bar's start, earlier."""
+        """Fills that became known at or after `since`, oldest first; dated at their bar's start or end."""
         with self._turn():
             fills = self._books.fills("known_at >= ? ORDER BY at, rowid", stamp(since))
             clients = {id_: self._client(id_) for id_ in {fill.order_id for fill in fills}}
