@@ -116,10 +116,11 @@ def _check(c: RiskCheck) -> Step:
 
 def _order(o: Order, told: bool) -> Step:
     """An order; its own sentence is left out where the decision or the exit has just told it."""
-    at_price = "".join(
-        f" {word} {_number(price)}" for word, price in (("limit", o.limit_price), ("stop", o.stop_price)) if price
+    at_price = f" at {_number(o.limit_price)}" if o.limit_price else ""
+    at_price += f", stop {_number(o.stop_price)}" if o.stop_price else ""
+    asked = (
+        f"{o.side} {_number(o.qty)} {o.symbol} {o.type.replace('_', '-')}{at_price}, {o.tif} ({o.purpose}, {o.reason})"
     )
-    asked = f"{o.side} {_number(o.qty)} {o.symbol} {o.type}{at_price} {o.tif} ({o.purpose}, {o.reason})"
     text = asked if told or not o.because else f"{asked}: {o.because}"
     end = f"; {o.status}" + (f", {o.error}" if o.error else "")
     data = _facts(
