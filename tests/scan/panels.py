@@ -50,7 +50,7 @@ def flat_panel(width=1, rows=51, close=100.0, day=1000.0, caps=(), **today):
     """History that stands still at `close`, and a last row from `today` (scalars or lists; unnamed: NaN); `day` is the daily volume."""
     history = np.full((rows, width), close)
     history[-1] = np.nan
-    cells = {
+    cells = dict.fromkeys(("open", "high", "low", "price", "volume", "usual", "last_extended"), np.nan)
         "open": np.nan,
         "high": np.nan,
         "low": np.nan,

@@ -42,6 +42,11 @@ def test_a_wrong_word_is_named(name, fields, message, hint):
 
 
 def test_exits_of_a_strategy_cost_no_numpy():
-    code = "import sys; from tradekit.strategies import build; build('market-on-open', {}).exits_at(1); print('numpy' in sys.modules)"
+    code = """
+import sys
+from tradekit.strategies import build
+build("market-on-open", {}).exits_at(1)
+print("numpy" in sys.modules)
+"""
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
