@@ -50,17 +50,9 @@ def flat_panel(width=1, rows=51, close=100.0, day=1000.0, caps=(), **today):
     """History that stands still at `close`, and a last row from `today` (scalars or lists; unnamed: NaN); `day` is the daily volume."""
     history = np.full((rows, width), close)
     history[-1] = np.nan
-    cells = dict.fromkeys(("open", "high", "low", "price", "volume", "usual", "last_extended"), np.nan)
-        "open": np.nan,
-        "high": np.nan,
-        "low": np.nan,
-        "price": np.nan,
-        "volume": np.nan,
-        "usual": np.nan,
-        "last_extended": np.nan,
-    }
+    unseen = dict.fromkeys(("open", "high", "low", "price", "volume", "usual", "last_extended"), np.nan)
     arrays = {}
-    for name, value in (cells | {k: v for k, v in today.items() if k != "cross_feed"}).items():
+    for name, value in (unseen | {k: v for k, v in today.items() if k != "cross_feed"}).items():
         arrays[name] = np.full((rows, width), np.nan)
         arrays[name][-1] = value
     crossed = np.zeros((rows, width), dtype=bool)
