@@ -1,8 +1,8 @@
 """Anchors to due times: what the schedule says, when each slot of a day is due, and whether it is due now.
 
 Pure: no clock, no files. Times are aware UTC; `zone` is the exchange's. Clock anchors are wall times there: one
-that a spring change leaves out comes an hour later on the clock, once; one that an autumn change repeats comes the first
-time.
+that a spring change leaves out comes an hour later on the clock, once; one that an autumn change repeats comes the
+first time.
 """
 
 import re
@@ -406,8 +406,8 @@ def overdue(
 ) -> list[tuple[Due, Literal["missed", "skipped"]]]:
     """Times that have no row and can have no run any more, oldest first: missed, or skipped with their predecessor.
 
-    `since`: times before it are nobody's fault (the desk was not there yet). A slot's latest row settles the times before
-    it, since one row may stand for a repeated slot.
+    `since`: times before it are nobody's fault (the desk was not there yet). A slot's latest row settles the times
+    before it, since one row may stand for a repeated slot.
     """
     latest: dict[str, datetime] = {}
     for name, at in done:

@@ -87,7 +87,8 @@ def crontab(
     sessions = [(day, calendar.on(day)) for day in days]
     if all(session is None for _, session in sessions):
         raise StoreError(f"the calendar has no session after {first}", "tradekit doctor")
-    called = program or str(Path(sys.argv[0]).resolve())
+    own = Path(sys.argv[0])
+    called = program or (str(own.absolute()) if own.name == "tradekit" else "tradekit")
     command = [called, "-q", "-C", str(ctx.obj.here.resolve()), "run-slot"]
     for line in lines_of(specs, sessions, calendar.zone, host, command):
         typer.echo(line)
