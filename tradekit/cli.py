@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from tradekit.base.interrupts import Interrupted, handled
-from tradekit.commands import _output
 from tradekit.commands._context import Context
 from tradekit.errors import NothingToDo, TradekitError, UsageError
 
@@ -38,6 +37,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "import": ("data:import", "Bars in, from CSV or Parquet files."),
             "list": ("data:list", "The series there are."),
             "check": ("data:check", "Look for gaps, splits and bad ticks."),
+            "synthetic": ("data:synthetic", "Make up a market from a seed."),
         },
         "quote": ("quote:quote", "The last quote, its age and source."),
     },
@@ -104,6 +104,7 @@ GLOBAL_HELP = """Everywhere, before or after the command's name:
   -v, --verbose       more talk, tracebacks too
   --exit-code         3 instead of 0 when there was nothing to do
 """
+FORMATS = ("table", "json", "jsonl", "csv")
 EXTRAS = {"pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
 
 
@@ -123,12 +124,12 @@ def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
     context = Context(environ=environ)
     try:
         context, rest = global_options(argv, environ)
-        _output.quiet, _output.idle = context.quiet, False
         code = dispatch(rest, context)
         sys.stdout.flush()
-        return 3 if code == 0 and context.exit_code and _output.idle else code
+        return code
     except NothingToDo as nothing:
-        _output.say(f"tradekit: {nothing.message}")
+        if not context.quiet:
+            print(f"tradekit: {nothing.message}", file=sys.stderr)
         return 3 if context.exit_code else 0
     except TradekitError as error:
         if error.code == 1:
@@ -179,8 +180,8 @@ def global_options(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Con
             rest.append(word)
     if asked == "":
         raise UsageError("-C wants a folder", "tradekit -C DIR ...")
-    if format not in _output.FORMATS:
-        raise UsageError(f"no format {format!r}{did_you_mean(format, _output.FORMATS)}", "table, json, jsonl or csv")
+    if format not in FORMATS:
+        raise UsageError(f"no format {format!r}{did_you_mean(format, FORMATS)}", "table, json, jsonl or csv")
     path = Path(asked) if asked is not None else None
     return Context(asked=path, format=format, argv=tuple(argv), environ=environ, **flags), rest
 
@@ -246,6 +247,9 @@ def call(name: str, entry: Entry, words: list[str], context: Context) -> int:
     program = command(name, entry)
     from typer import Abort, Exit, TyperException
 
+    from tradekit.commands import _output
+
+    _output.quiet, _output.idle = context.quiet, False
     try:
         with program.make_context(f"tradekit {name}", words, obj=context) as typer_context:
             program.invoke(typer_context)
@@ -255,7 +259,7 @@ def call(name: str, entry: Entry, words: list[str], context: Context) -> int:
         raise KeyboardInterrupt from None
     except TyperException as error:
         raise UsageError(error.format_message(), f"tradekit {name} --help") from None
-    return 0
+    return 3 if context.exit_code and _output.idle else 0
 
 
 # help
@@ -289,8 +293,10 @@ def fail(code: int, message: str, hint: str, format: str, retryable: bool = Fals
         if hint:
             print(f"fix: {hint}", file=sys.stderr)
         if format in ("json", "jsonl"):
+            from tradekit.commands._output import as_object
+
             row = {"code": code, "error": message, "hint": hint, "retryable": retryable}
-            print(_output.as_object(row), file=sys.stderr)
+            print(as_object(row), file=sys.stderr)
     except OSError:
         pass  # nobody is listening
     return code

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,17 +15,27 @@ if TYPE_CHECKING:
     from tradekit.store import Store
 
 
-@dataclass(frozen=True)
 class Context:
     """The global options of one call. `asked` is what -C said; `desk` the folder that was found."""
 
-    asked: Path | None = None
-    format: str = "table"
-    quiet: bool = False
-    verbose: bool = False
-    exit_code: bool = False  # --exit-code: 3 when there was nothing to do
-    argv: tuple[str, ...] = ()
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    def __init__(
+        self,
+        *,
+        asked: Path | None = None,
+        format: str = "table",
+        quiet: bool = False,
+        verbose: bool = False,
+        exit_code: bool = False,
+        argv: tuple[str, ...] = (),
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.asked = asked
+        self.format = format
+        self.quiet = quiet
+        self.verbose = verbose
+        self.exit_code = exit_code  # --exit-code: 3 when there was nothing to do
+        self.argv = argv
+        self.environ = environ
 
     @cached_property
     def desk(self) -> Path | None:

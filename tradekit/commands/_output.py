@@ -6,8 +6,6 @@ Decimals are plain JSON numbers without an exponent, times ISO with Z, floats ca
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -16,8 +14,6 @@ from typing import Any
 import msgspec
 
 from tradekit.clock import iso
-
-FORMATS = ("table", "json", "jsonl", "csv")
 
 # What a table shows of the wide records; json, jsonl and csv always carry every field.
 MAIN_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -95,7 +91,7 @@ def show(
 
 
 def _is_record(x: Any) -> bool:
-    return isinstance(x, msgspec.Struct) or is_dataclass(x) or hasattr(x, "_asdict")
+    return isinstance(x, msgspec.Struct) or hasattr(x, "__dataclass_fields__") or hasattr(x, "_asdict")
 
 
 def row_of(record: Any) -> dict[str, Any]:
@@ -104,8 +100,8 @@ def row_of(record: Any) -> dict[str, Any]:
         return dict(record)
     if isinstance(record, msgspec.Struct):
         return {name: getattr(record, name) for name in record.__struct_fields__}
-    if is_dataclass(record):
-        return {f.name: getattr(record, f.name) for f in dataclass_fields(record)}
+    if hasattr(record, "__dataclass_fields__"):  # asked so because importing dataclasses costs 10 ms
+        return {name: getattr(record, name) for name in record.__dataclass_fields__}
     if hasattr(record, "_asdict"):
         return dict(record._asdict())
     raise TypeError(f"{type(record).__name__} is no record")
