@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import pytest
-from tests.brokers.tape import at, bar, order, venue
 
+from tests.brokers.tape import at, bar, order, venue
 from tradekit.errors import BrokerError
 
 D = Decimal

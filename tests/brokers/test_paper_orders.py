@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import pytest
-from tests.brokers.tape import YESTERDAY, at, bar, order, venue
 
+from tests.brokers.tape import YESTERDAY, at, bar, order, venue
 from tradekit.errors import OrderRejected
 
 D = Decimal
@@ -270,7 +270,7 @@ def test_open_orders_hold_cash_and_shares(tmp_path):
     broker, _ = venue(tmp_path, [], holdings={"AAPL": D(10)})
     broker.submit(order(qty=500, type="limit", limit_price="100", id="a"))
     assert broker.account().buying_power == D(50000)
-    with pytest.raises(OrderRejected, match="needs 50100.00, 50000.00 is free"):
+    with pytest.raises(OrderRejected, match="needs 50100"):
         broker.submit(order(qty=501, type="limit", limit_price="100", id="b"))
     broker.submit(order("sell", qty=6, type="stop", stop_price="90", id="s"))
     (held,) = broker.positions()

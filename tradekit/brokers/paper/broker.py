@@ -39,6 +39,10 @@ CLOSE_CUTOFF = timedelta(minutes=10)  # on-close orders: refused from 15:50, on 
 MARKET_RESERVE = Decimal("1.03")  # a buy without a limit holds cash for a price this much higher
 
 
+class _Undone(Exception):
+    """Rolls a dry run back."""
+
+
 class PaperBroker:
     """Implements brokers.base.Broker over recorded bars; several processes may share one account.
 
@@ -190,11 +194,11 @@ class PaperBroker:
             self._books.put_guard(symbol, wanted)
             self._engine.changed = True
 
-    # the operator's side: tradekit paper ...
+    # the operator's side: tradekit paper ...; a dry run answers what the account would be
 
-    def deposit(self, amount: Decimal) -> BrokerAccount:
+    def deposit(self, amount: Decimal, *, dry_run: bool = False) -> BrokerAccount:
         """Money in (below 0: out). UsageError when more would leave than is free."""
-        with self._turn(write=True) as now:
+        with self._turn(write=True, keep=not dry_run) as now:
             if amount < 0 and -amount > self._buying_power():
                 raise UsageError(
                     f"only {self._buying_power()} of the paper account's cash is free",
@@ -205,9 +209,9 @@ class PaperBroker:
             self._engine.changed = True
             return self._account(now)
 
-    def hold(self, symbol: str, qty: Decimal) -> BrokerAccount:
+    def hold(self, symbol: str, qty: Decimal, *, dry_run: bool = False) -> BrokerAccount:
         """Shares that are not the desk's, in (below 0: out). UsageError when more would leave than is free."""
-        with self._turn(write=True) as now:
+        with self._turn(write=True, keep=not dry_run) as now:
             if self._bars.last(symbol, now) is None:
                 raise UsageError(f"{symbol}: no bars, so no price", "tradekit data list")
             if -qty > self._available(symbol):
@@ -218,9 +222,9 @@ class PaperBroker:
             self._take_in(symbol, qty, now, "hold")
             return self._account(now)
 
-    def reset(self) -> BrokerAccount:
+    def reset(self, *, dry_run: bool = False) -> BrokerAccount:
         """Cancel everything and start over with the cash and holdings of desk.yaml; the history stays."""
-        with self._turn(write=True) as now:
+        with self._turn(write=True, keep=not dry_run) as now:
             state = self._engine.state
             for order in state.orders:
                 self._engine.finish(order, "cancelled", now, "paper reset")
@@ -262,7 +266,7 @@ class PaperBroker:
         return Engine(self._books, self._books.load(), self._bars, self._calendar, self._rules)
 
     @contextmanager
-    def _turn(self, *, write: bool = False) -> Iterator[datetime]:
+    def _turn(self, *, write: bool = False, keep: bool = True) -> Iterator[datetime]:
         """One call: catch up with the clock, do the work, keep it in one transaction when something changed."""
         now = self._clock.now()
         self._refresh(now)
@@ -281,9 +285,13 @@ class PaperBroker:
                     yield now
                 except OrderRejected as refused:  # the tape was played all the same
                     rejected = refused
+                if not keep:
+                    raise _Undone
                 if self._engine.changed:
                     self._books.save(self._engine.state)
             self._engine.changed = False
+        except _Undone:
+            self._engine = self._load()
         except BaseException:
             self._engine = self._load()
             raise
