@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -57,6 +58,14 @@ EVERY = {"monitor-exits", "jobs-track"}
 
 
 # reading
+
+
+def test_the_documented_default_is_the_default():
+    import yaml
+
+    text = (Path(__file__).parent.parent / "docs" / "schedule.md").read_text()
+    block = text.split("```yaml\n", 1)[1].split("```", 1)[0]
+    assert yaml.safe_load(block)["schedule"] == default_schedule()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""tradekit schedule show, tradekit schedule crontab, on a small desk."""
+
+import json
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tradekit.cli import run
+from tradekit.model import Session, Slot
+from tradekit.store import open_store
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def session(day, close=16):
+    def at(hour, minute):
+        return datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK).astimezone(UTC)
+
+    return Session(day, at(9, 30), at(close, 0), close != 16)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    (tmp_path / "desk.yaml").write_text("desk: {name: test}\n")
+    store = open_store(tmp_path / "desk.db", create=True)
+    days = [session(date(2026, 11, 25)), session(date(2026, 11, 27), close=13), session(date(2026, 11, 30))]
+    store.sessions.replace(days, days[0].day, days[-1].day)
+    store.close()
+    return tmp_path
+
+
+def called(desk, capsys, *words):
+    environ = {"TRADEKIT_CLOCK": "2026-11-25T15:00:00Z"}
+    code = run(["-C", str(desk), "schedule", *words], environ)
+    return code, *capsys.readouterr()
+
+
+def test_show_prints_today_with_the_states_that_are_known(desk, capsys):
+    store = open_store(desk / "desk.db")
+    due_at = datetime(2026, 11, 25, 14, 35, tzinfo=UTC)
+    store.slots.save(Slot(name="open-scan", session=date(2026, 11, 25), due_at=due_at, state="done", run_id=None))
+    store.close()
+    code, out, _ = called(desk, capsys, "show", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert code == 0
+    assert len(rows) == 13
+    assert rows["open-scan"] == {
+        "name": "open-scan", "due_at": "2026-11-25T14:35:00Z", "local": "09:35", "until": None, "times": 1,
+        "run": "scan --type open", "after": None, "state": "done",
+    }  # fmt: skip
+    assert (rows["monitor-exits"]["times"], rows["monitor-exits"]["until"]) == (392, "2026-11-25T21:01:00Z")
+    assert rows["close-scan"]["state"] is None
+
+
+def test_show_knows_half_days_and_holidays(desk, capsys):
+    code, out, err = called(desk, capsys, "show", "--date", "2026-11-27", "--jsonl")
+    rows = {row["name"]: row for row in map(json.loads, out.splitlines())}
+    assert (code, "closes at 13:00" in err) == (0, True)
+    assert (rows["close-scan"]["local"], rows["jobs-snapshot"]["local"]) == ("12:30", "13:05")
+    assert "midday-scan" not in rows
+    code, out, err = called(desk, capsys, "show", "--date", "2026-11-26")
+    assert (code, out) == (0, "")
+    assert "2026-11-26: no session, the next is 2026-11-27" in err
+
+
+def test_show_every_time_of_a_repeated_slot(desk, capsys):
+    _, out, _ = called(desk, capsys, "show", "--every", "--jsonl")
+    assert sum(json.loads(line)["name"] == "monitor-exits" for line in out.splitlines()) == 392
+
+
+def test_crontab_names_this_desk(desk, capsys):
+    code, out, _ = called(desk, capsys, "crontab", "--host-zone", "UTC", "--program", "/opt/tradekit")
+    assert code == 0
+    assert f"35 14 * * 1,3,5 /opt/tradekit -q -C {desk} run-slot open-scan; " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "--date", "tomorrow"), "tomorrow is not a date"),
+        (("crontab", "--host-zone", "Mars/One"), "no time zone Mars/One"),
+    ],
+)
+def test_mistyped_words_are_named(desk, capsys, words, message):
+    code, out, err = called(desk, capsys, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_wrong_schedule_is_named_with_its_line(desk, capsys):
+    (desk / "desk.yaml").write_text(
+        "desk: {name: test}\nschedule:\n  - {at: open, run: scan}\n  - {att: open, run: enter}\n"
+    )
+    code, _, err = called(desk, capsys, "show")
+    assert code == 2
+    assert "desk.yaml:4: schedule[1]: unknown key att, did you mean at?" in err
