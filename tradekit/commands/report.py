@@ -157,13 +157,13 @@ def _findings(context: "Context") -> list[str] | None:
         return None
     from tradekit.reports.footing import foot
 
-    return [str(getattr(finding, "because", finding)) for finding in foot(context.here / "desk.db", paper)]
+    return [f"{found.check} {found.subject}: {found.found}" for found in foot(context.here / "desk.db", paper)]
 
 
 def _funnel(store: "Store", day: date, settings: "Settings", strategy: str | None) -> "Funnel":
     from tradekit.reports.funnel import funnel as report
 
-    candidates = [*store.candidates.all(session=day), *store.candidates.rejected(session=day)]
+    candidates = store.candidates.found(rejected=True, session=day)
     decisions, scans = store.decisions.all(session=day), store.scans.all(session=day)
     orders = [order for order in store.orders.all(session=day) if order.purpose == "entry"]
     if strategy is not None:

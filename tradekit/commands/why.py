@@ -86,12 +86,9 @@ def _on(records: Sequence[Any], day: date) -> list[Any]:
 
 def _last_candidates(store: "Store", symbol: str) -> "list[Candidate]":
     """The symbol's candidates of its last session, those that passed last."""
-    rows = store.candidates.all(symbol=symbol, limit=20)
     last = store.scans.all(limit=1)
-    if last:
-        rows = [*rows, *store.candidates.rejected(session=last[-1].session, symbol=symbol)]
-    if not rows:
-        rows = store.candidates.rejected(symbol=symbol)
+    rows = store.candidates.found(rejected=True, session=last[-1].session, symbol=symbol) if last else []
+    rows = rows or store.candidates.found(rejected=True, symbol=symbol)
     day = max((row.session for row in rows), default=None)
     return sorted((row for row in rows if row.session == day), key=lambda row: (row.passed, row.at))
 
@@ -108,10 +105,12 @@ def _of_position(store: "Store", position: "Position | None", trade: "Trade | No
 def _of_decision(store: "Store", decision: "Decision | None", orders: "Sequence[Order]" = ()) -> "Chain":
     if decision is None:
         return _chain(store, orders[0].symbol, None, orders)
-    held = store.positions.get(decision.position_id) if decision.position_id else None
+    orders = orders or store.orders.for_decision(decision.id)
+    names = [decision.position_id, *(order.position_id for order in orders)]
+    held = next((found for name in names if name and (found := store.positions.get(name))), None)
     if held is not None:
         return _of_position(store, held, store.trades.get(held.id))
-    return _chain(store, decision.symbol, decision, orders or store.orders.for_decision(decision.id))
+    return _chain(store, decision.symbol, decision, orders)
 
 
 def _of_candidate(store: "Store", candidate: "Candidate") -> "Chain":
@@ -179,8 +178,8 @@ def _hint(store: "Store", word: str) -> str:
     ids = [trade.id for trade in store.trades.last(200)]
     ids += [order.id for order in store.orders.all(limit=200)]
     last = store.scans.all(limit=1)
-    names = {candidate.symbol for candidate in store.candidates.all(limit=2000)}
-    names |= {c.symbol for c in store.candidates.rejected(session=last[-1].session)} if last else set()
+    found = store.candidates.found(rejected=True, session=last[-1].session) if last else []
+    names = {candidate.symbol for candidate in found}
     close = nearest(word, [*sorted(names), *ids])
     return (
         f"did you mean {', '.join(close)}?" if close else "tradekit trades, tradekit orders, tradekit candidates --all"

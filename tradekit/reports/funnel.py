@@ -158,6 +158,10 @@ def _refused(decision: Decision, vetoes: dict[str, str]) -> str:
 
 
 def _short_scans(scans: Sequence[Scan], candidates: Sequence[Candidate]) -> list[str]:
-    """Scans whose own count of the universe is not the number of candidates there are of them."""
+    """Scans that counted more symbols than there are candidates of them. Where two scans shared their minute a
+    candidate of both is kept once, under the first: those cannot be told by counting.
+    """
     rows = Counter(candidate.scan_id for candidate in candidates)
-    return [scan.id for scan in scans if "universe" in scan.counts and scan.counts["universe"] > rows[scan.id]]
+    minutes = Counter((scan.strategy, scan.at) for scan in scans)
+    alone = [scan for scan in scans if minutes[scan.strategy, scan.at] == 1]
+    return [scan.id for scan in alone if scan.counts.get("universe", 0) > rows[scan.id]]
