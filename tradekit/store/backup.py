@@ -128,9 +128,22 @@ def _signature(path: Path) -> str:
 
 
 def _cache_folder() -> Path:
+    """The user's own folder for copies: the cache, or where that cannot be written one beside other temporary files."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "tradekit" / "snapshots"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    from tempfile import gettempdir
+
+    folder = Path(gettempdir()) / f"tradekit-{os.getuid()}"
     _make_folder(folder)
+    stat = folder.lstat()
+    if stat.st_uid != os.getuid() or folder.is_symlink() or stat.st_mode & 0o077:
+        raise StoreError(f"{folder} is not private", f"rm -r {folder}, or set XDG_CACHE_HOME")
     return folder
 
 

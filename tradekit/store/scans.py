@@ -140,11 +140,46 @@ class Candidates(Table[Candidate]):
             values += [session.isoformat(), *types]
         return self._where(sql, values)
 
+    def found(
+        self,
+        *,
+        rejected: bool = False,
+        scan_id: str | None = None,
+        session: date | None = None,
+        symbol: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> list[Candidate]:
+        """What passed, and with `rejected` what did not, those of the first stage too; oldest scan first."""
+        where, values = self._filters(session, symbol, since, until, as_of)
+        if scan_id is not None:
+            where, values = " AND ".join(filter(None, [where, "scan_id = ?"])), [*values, scan_id]
+        if not rejected:
+            return self._where(" AND ".join(filter(None, [where, "passed = 1"])), values)
+        return sorted(
+            self._where(where, values) + self._first_stage(scan_id, session, symbol, since, until, as_of),
+            key=lambda record: record.at,
+        )
+
     def rejected(
         self, *, session: date | None = None, symbol: str | None = None, as_of: datetime | None = None
     ) -> list[Candidate]:
-        """What the first stage rejected, oldest scan first."""
-        where, values = self._filters(session, None, None, None, as_of)
+        """What the first stage rejected (those have no row of their own), oldest scan first."""
+        return self._first_stage(None, session, symbol, None, None, as_of)
+
+    def _first_stage(
+        self,
+        scan_id: str | None,
+        session: date | None,
+        symbol: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        as_of: datetime | None,
+    ) -> list[Candidate]:
+        where, values = self._filters(session, None, since, until, as_of)
+        if scan_id is not None:
+            where, values = " AND ".join(filter(None, [where, "scan_id = ?"])), [*values, scan_id]
         sql = "SELECT data FROM rejects" + (f" WHERE {where}" if where else "") + " ORDER BY at, rowid"
         found = [record for (data,) in self._db.rows(sql, values) for record in _unpack(data)]
         return [record for record in found if symbol is None or record.symbol == symbol]

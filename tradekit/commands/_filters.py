@@ -1,0 +1,56 @@
+"""The options that the looking commands share, and what a user typed turned into dates and times."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from tradekit.clock import parse_time
+from tradekit.errors import UsageError
+
+SessionOption = Annotated[str | None, typer.Option("--session", help="Only this exchange date, 2026-02-13.")]
+SymbolOption = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
+SinceOption = Annotated[str | None, typer.Option("--since", help="From this time (UTC) or date on.")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Before this time (UTC), or to the end of this date.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.")]
+AtOption = Annotated[str | None, typer.Option("--at", help="As the books were at this time (UTC).")]
+
+
+def filters(
+    *,
+    session: str | None = None,
+    symbol: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    at: str | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments for a table's `all`, without those that nobody asked for. Raises UsageError."""
+    found = {
+        "session": None if session is None else a_date(session, "--session"),
+        "symbol": None if symbol is None else symbol.strip().upper(),
+        "since": None if since is None else a_time(since, "--since"),
+        "until": None if until is None else a_time(until, "--until", end=True),
+        "limit": limit,
+        "as_of": None if at is None else a_time(at, "--at", end=True),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def a_date(text: str, option: str) -> date:
+    """An ISO date; UsageError names the option."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(f"{option} {text}: not a date", f"{option} 2026-02-13") from None
+
+
+def a_time(text: str, option: str, *, end: bool = False) -> datetime:
+    """An ISO time, UTC unless it says otherwise; a bare date is its beginning or `end`. UsageError names the option."""
+    try:
+        if len(text.strip()) == 10:
+            day = date.fromisoformat(text.strip())
+            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=int(end))
+        return parse_time(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: not a time", f"{option} 2026-02-13T15:00:00Z") from None

@@ -1,0 +1,25 @@
+"""tradekit decisions"""
+
+import typer
+
+from tradekit.commands._filters import AtOption, LimitOption, SessionOption, SinceOption, SymbolOption, UntilOption
+
+
+def decisions(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    symbol: SymbolOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = None,
+    at: AtOption = None,
+) -> None:
+    """What was decided about candidates and positions, and why."""
+    from tradekit.commands._context import read_store
+    from tradekit.commands._filters import filters
+    from tradekit.commands._output import show
+
+    asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
+    with read_store(ctx.obj) as store:
+        found = store.decisions.all(**asked)
+    show(found, ctx.obj.format, empty="no decisions")

@@ -1,0 +1,25 @@
+"""tradekit trades"""
+
+import typer
+
+from tradekit.commands._filters import AtOption, LimitOption, SessionOption, SinceOption, SymbolOption, UntilOption
+
+
+def trades(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    symbol: SymbolOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = None,
+    at: AtOption = None,
+) -> None:
+    """Closed trades, oldest first; a session is the one in which they closed."""
+    from tradekit.commands._context import read_store
+    from tradekit.commands._filters import filters
+    from tradekit.commands._output import show
+
+    asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
+    with read_store(ctx.obj) as store:
+        found = store.trades.all(**asked)
+    show(found, ctx.obj.format, empty="no closed trades")
