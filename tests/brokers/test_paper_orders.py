@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.brokers.tape import YESTERDAY, at, bar, order, venue
+from tests.brokers.tape import at, bar, order, venue
 from tradekit.errors import OrderRejected
 
 D = Decimal
@@ -284,7 +284,6 @@ def test_a_gap_up_never_spends_more_than_there_is(tmp_path):
     broker.submit(order(qty=10))
     clock.set(at("9:37"))
     assert broker.account().cash == D("1100") - 5 * D("200.14")
-    assert YESTERDAY.close == 100.0
 
 
 def test_a_known_client_id_returns_the_order_that_is_there(tmp_path):
