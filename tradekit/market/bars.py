@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tradekit.errors import Busy, Findings, StoreError
 
@@ -106,7 +106,7 @@ class BarStore:
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self.path = path
-        self.writable = create
+        self.writable = create or not path.exists()  # an empty store in memory takes a dry run
         self._generation = 0
         self._axis: dict[str, int] = {}
         self._axis_stamp: tuple[int, int] | None = None
@@ -178,6 +178,18 @@ class BarStore:
             " ORDER BY source, timeframe_s, symbol"
         )
         return [Series(*row) for row in self._db.execute(sql, (symbol, timeframe_s))]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row per source and timeframe: symbols, first, last, sessions, bars."""
+        sql = (
+            "SELECT source, timeframe_s, count(*), min(first), max(last), sum(bars), CASE WHEN timeframe_s = ?1"
+            " THEN (SELECT count(*) FROM daily AS d WHERE d.source = s.source AND field = 'close')"
+            " ELSE (SELECT count(DISTINCT session) FROM intraday AS b"
+            " WHERE b.source = s.source AND b.timeframe_s = s.timeframe_s) END"
+            " FROM series AS s GROUP BY source, timeframe_s ORDER BY source, timeframe_s"
+        )
+        names = ("source", "timeframe", "symbols", "first", "last", "bars", "sessions")
+        return [dict(zip(names, row, strict=True)) for row in self._db.execute(sql, (DAY_S,))]
 
     def daily(self, source: str, field: str, first: str, last: str) -> list[tuple[str, bytes]]:
         """(day, blob over the axis) of one field from `first` to `last`, oldest first."""
@@ -260,7 +272,7 @@ class BarStore:
             raise
         finally:
             self._generation += 1  # after a roll-back too: the axis in memory may be ahead of the file
-        self._db.execute("COMMIT" if writer.changed else "ROLLBACK")
+        self._db.execute("COMMIT" if writer.changed and not writer.abandoned else "ROLLBACK")
         self._generation += 1
 
 
@@ -278,6 +290,11 @@ class Writer:
         self.known = 0
         self.conflicts: list[Conflict] = []
         self.changed = False
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        """Roll back at the end: a dry run."""
+        self.abandoned = True
 
     def place(self, symbol: str) -> int:
         """The symbol's place on the axis; a new symbol gets the next one."""

@@ -62,7 +62,7 @@ class Clean:
 
 def import_files(
     store: BarStore, tables: Sequence[Table], calendar: Calendar, *, timeframe: str, source: str, replace: bool,
-    now: datetime,
+    now: datetime, dry_run: bool = False,
 ) -> list[Imported]:  # fmt: skip
     """Write all tables in one transaction; one record for each. `now` decides which bars are still unfinished.
 
@@ -77,6 +77,8 @@ def import_files(
             before = writer.added, writer.known, writer.replaced
             write(writer, good, TIMEFRAMES[timeframe], source)
             rows.append(_report(table, good, timeframe, source, writer, before))
+        if dry_run:
+            writer.abandon()
     return rows
 
 
