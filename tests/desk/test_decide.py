@@ -41,7 +41,7 @@ def test_candidates_are_decided_best_first(tmp_path):
     assert (first.status, first.by, first.order_kind, first.intent) == ("pending", "rules", "limit", "swing")
     assert first.expires_at == at(10)
     assert (first.plan["trail"], first.plan["close_above"], first.plan["stop"]) == (0.05, 0.15, None)
-    assert first.because.startswith("score 16 with a breakout; +5.5% today")
+    assert first.because.startswith("score 16 with a breakout; +5.5% on the day")
 
 
 def test_deciding_twice_shows_the_stored_decisions(tmp_path):

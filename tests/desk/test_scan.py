@@ -35,7 +35,7 @@ def test_a_candidate_says_why(tmp_path):
     first = scan(desk, ScanOptions())[0]
     assert first.id == "AAA-20260213T1435-momentum"
     assert first.because == (
-        "+5.5% today, 3.0 x the usual volume, gap +3.0%, +5.5% in ten sessions, at 88% of its range, breakout: yes"
+        "+5.5% on the day, 3.0 x the usual volume, gap +3.0%, +5.5% in ten sessions, at 88% of its range, breakout: yes"
     )
     assert (str(first.price), first.cap, first.features["gap"]) == ("105.5", "mid", 0.03)
     quiet = desk.store.candidates.get("CCC-20260213T1435-momentum")

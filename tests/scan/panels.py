@@ -47,7 +47,7 @@ def make(open_, high, low, close, volume, today, caps=()):
 
 
 def flat_panel(width=1, rows=51, close=100.0, day=1000.0, caps=(), **today):
-    """History that stands still at `close`, and a last row from `today` (scalars or lists; unnamed: NaN); `day` is the daily volume."""
+    """History that stands still at `close` on `day` shares a day, and a last row from `today`; unnamed there: NaN."""
     history = np.full((rows, width), close)
     history[-1] = np.nan
     unseen = dict.fromkeys(("open", "high", "low", "price", "volume", "usual", "last_extended"), np.nan)

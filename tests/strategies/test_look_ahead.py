@@ -80,3 +80,15 @@ def test_the_panel_is_left_as_it_was(name):
     build(name, {}).signals(panel)
     for key in HISTORY:
         np.testing.assert_array_equal(getattr(panel, key), getattr(same, key))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("first", [1, 5, 30, 55, 59])
+def test_leaving_out_the_first_rows_changes_no_bit_of_the_others(name, first):
+    strategy, panel = build(name, {}), random_panel(rows=60, symbols=8)
+    whole, late = strategy.signals(panel), strategy.signals(replace(panel, first=first))
+    assert late.score.shape == whole.score.shape
+    assert np.isnan(late.score[:first]).all()
+    for t in range(first, 60):
+        for key, cells in row(whole, t).items():
+            np.testing.assert_array_equal(row(late, t)[key], cells, err_msg=f"{key} {t}")

@@ -40,7 +40,9 @@ def scan(desk: Desk, options: ScanOptions) -> list[Candidate]:
     check(desk, options)
     names = [options.strategy] if options.strategy else desk.settings.scan.strategies
     strategies = [desk.strategies[name] for name in names]
-    if desk.calendar.on(desk.calendar.day(desk.clock.now())) is None:
+    today = desk.calendar.day(desk.clock.now())
+    if desk.calendar.on(today) is None:
+        desk.say(f"{today} is no session: nothing to scan")
         return []
     return [candidate for strategy in strategies for candidate in scan_one(desk, strategy, options)]
 
@@ -65,9 +67,8 @@ def scan_one(desk: Desk, strategy: "Strategy", options: ScanOptions) -> list[Can
         return stored(desk, known)
     day = desk.calendar.day(at)
     symbols, excluded = scanned_symbols(desk, at, day, options.cap)
-    panel = replace(
-        desk.market.panel(symbols, at, strategy.lookback, day), caps=tuple(desk.cap(symbol) for symbol in symbols)
-    )
+    panel = desk.market.panel(symbols, at, strategy.lookback, day)
+    panel = replace(panel, caps=tuple(desk.cap(symbol) for symbol in symbols), first=len(panel.time) - 1)
     found = judged(desk, panel, strategy.signals(panel), name, strategy.name)
     context = desk.market.context(desk.settings.desk.benchmark, symbols, at, day, panel)
     return written(desk, name, strategy.name, options, found, context, excluded)

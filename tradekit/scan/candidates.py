@@ -41,13 +41,14 @@ def candidates(panel: Panel, signals: Signals, head: Head, vetoes: Mapping[str, 
     narrow = {name: wide[name] for name in ("change", "surge") if name in wide}
     scores, stops, targets = signals.score[-1].tolist(), _row(signals.stop), _row(signals.target)
     prices = wide.get("price") or panel.today.price[-1].tolist()
+    id_end = candidate_id("", head.at, head.strategy)
     found = []
     for i, symbol in enumerate(panel.symbols):
         features = {name: short(a[i]) for name, a in (wide if seen[i] else narrow).items()}
         reason = reasons[i] or vetoes.get(symbol)
         found.append(
             Candidate(
-                id=candidate_id(symbol, head.at, head.strategy),
+                id=symbol + id_end,
                 scan_id=head.scan_id,
                 session=head.session,
                 at=head.at,
@@ -112,7 +113,8 @@ def _reasons(signals: Signals, passed: Mask) -> list[str | None]:
 
 def _sentence(template: str, reason: str | None, features: Mapping[str, float | None], seen: bool) -> str:
     if not seen:
-        return because(WHY_NOT.get(reason or "", reason or ""), {"change": None, "surge": None, **features})
+        why = WHY_NOT.get(reason or "", reason or "")
+        return because(why, {"change": None, "surge": None, **features}) if "{" in why else why
     said = because(template, features)
     return f"{said}; {WHY_NOT.get(reason, reason)}" if reason else said
 

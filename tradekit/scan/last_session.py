@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tradekit.scan.windows import before, mean_before_with_holes
+from tradekit.scan.windows import before, mean_before_with_holes, whole
 from tradekit.strategies.base import Panel, Today
 
 USUAL, LEAST = 20, 10  # sessions behind a usual day
@@ -31,7 +31,7 @@ def as_if_today(panel: Panel) -> Panel:
         low=past.low,
         price=np.where(np.isfinite(extended) & np.isfinite(past.close), extended, past.close),
         volume=past.volume,
-        usual=before(mean_before_with_holes(panel.volume, USUAL, LEAST)),
+        usual=whole(mean_before_with_holes(past.volume, USUAL, LEAST, panel.first), panel.first),
         last_extended=extended,
         cross_feed=np.zeros(panel.close.shape, dtype=bool),
     )

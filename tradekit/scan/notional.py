@@ -10,5 +10,5 @@ from tradekit.strategies.base import Array, Mask, Panel
 def rejects(panel: Panel, found: dict[str, Array], limits: Limits) -> Mask:
     """True where the mean of close x volume over 20 sessions is below the limit, or unknown."""
     if limits.min_notional <= 0:
-        return np.zeros(panel.close.shape, dtype=bool)
-    return ~reaches(mean_before(panel.close * panel.volume, 20), limits.min_notional)
+        return np.zeros(found["price"].shape, dtype=bool)
+    return ~reaches(mean_before(panel.close * panel.volume, 20, panel.first), limits.min_notional)

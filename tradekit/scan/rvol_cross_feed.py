@@ -8,4 +8,4 @@ from tradekit.strategies.base import Array, Mask, Panel
 
 def rejects(panel: Panel, found: dict[str, Array], limits: Limits) -> Mask:
     """True where RVOL would compare one feed with another."""
-    return panel.today.cross_feed & np.isnan(found["surge"])
+    return panel.today.cross_feed[panel.first :] & np.isnan(found["surge"])

@@ -51,6 +51,7 @@ class Panel:
     caps: tuple[str | None, ...] = ()
     other: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    first: int = 0  # nobody reads signals of the rows before it: a strategy may leave them empty
 
 
 @dataclass(frozen=True)
