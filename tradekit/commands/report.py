@@ -120,8 +120,10 @@ def _day(context: "Context", store: "Store", session: "Session", settings: "Sett
     """What the store knows of a session, as the report takes it."""
     from tradekit.reports.daily import Day
 
+    newest = _last_day(store, ZoneInfo(settings.desk.timezone)) == session.day
     trades = store.trades.all(session=session.day)
     orders = {order.id: order for order in store.orders.all(session=session.day)}
+    orders |= {order.id: order for order in store.orders.live()} if newest else {}
     for trade in trades:
         orders |= {order.id: order for order in store.orders.for_position(trade.id)}
     fills = {fill.id: fill for fill in store.fills.all(session=session.day)}
@@ -142,7 +144,7 @@ def _day(context: "Context", store: "Store", session: "Session", settings: "Sett
         slots=store.slots.on(session.day),
         runs=runs,
         account=accounts[-1] if accounts else None,
-        positions=store.positions.open(),
+        positions=store.positions.open() if newest else store.positions_at(session.close),
         findings=_findings(context),
         funnel=_funnel(store, session.day, settings, None),
         exit_interval_s=settings.exits.interval_s,

@@ -95,7 +95,7 @@ def _last_candidates(store: "Store", symbol: str) -> "list[Candidate]":
 
 def _of_position(store: "Store", position: "Position | None", trade: "Trade | None") -> "Chain":
     about = trade or position
-    assert about is not None  # noqa: S101 (for the type checker: the caller found one of them)
+    assert about is not None, "the caller found one of them"
     decision = store.decisions.get(about.decision_id) if about.decision_id else None
     orders = store.orders.for_position(about.id)
     closes = [d for d in store.decisions.all(symbol=about.symbol) if d.position_id == about.id]

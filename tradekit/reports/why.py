@@ -22,7 +22,7 @@ from tradekit.model import (
 )
 
 ORDER_OF_STEPS = (
-    "market", "scan", "candidate", "decision", "risk", "exit", "order", "fill", "event", "position", "trade",
+    "market", "scan", "candidate", "decision", "risk", "exit", "event", "order", "fill", "position", "trade",
 )  # fmt: skip
 TOLD = frozenset({"fill", "veto", "order.intended", "trade.closed"})  # events that only repeat a record
 
