@@ -42,6 +42,7 @@ class Desk:
     open_broker: Callable[["Desk"], Broker]
     strategies: Mapping[str, "Strategy"]
     settings_hash: str
+    place: Callable[..., str]  # where a key stands in desk.yaml: place("schedule", 3) -> desk.yaml:41
     code_version: str
     account_dir: Path  # submit lock and limits, shared by every desk of the account
     run: Run | None = None  # the run row of the command at work

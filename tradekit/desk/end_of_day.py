@@ -5,6 +5,7 @@ from datetime import timedelta
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.plans import plan_of
 from tradekit.desk.sell import sell, working_exit
 from tradekit.exits import closing_step
 from tradekit.exits.base import Found
@@ -18,17 +19,22 @@ def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | No
     if session is None or now >= session.close:
         return _at_next_open(desk, position, found)
     working = working_exit(desk, position)
-    if rules.moc:
-        return None if working else _on_close(desk, position, found)
     step = closing_step(
         now.timestamp(),
         session.close.timestamp(),
         limit_s=rules.limit_s,
         market_s=rules.market_s,
         alert_s=rules.alert_s,
+        flat_s=plan_of(position.plan).flat_before_close_s,
+        moc=rules.moc,
+        moc_cutoff_s=rules.moc_cutoff_s,
     )
     if position.session < session.day:
         step = "market"  # held over from an earlier session: it leaves at once
+    if step == "none":
+        return None
+    if step == "on-close":
+        return None if working else _sell(desk, position, found, on_close=True)
     if working is not None:
         if working.type != "limit" or step == "limit":
             return None
@@ -71,14 +77,6 @@ def _sell(
             position=position.id,
         )
     return order
-
-
-def _on_close(desk: Desk, position: Position, found: Found) -> Order | None:
-    session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
-    cutoff = timedelta(seconds=desk.settings.end_of_day.moc_cutoff_s)
-    if session is not None and desk.clock.now() < session.close - cutoff:
-        return _sell(desk, position, found, on_close=True)
-    return _sell(desk, position, found)  # too late for the auction: the market while there is one
 
 
 def _at_next_open(desk: Desk, position: Position, found: Found) -> Order | None:

@@ -16,7 +16,7 @@ from tradekit.desk.state import quote, regime_now, risk_book
 from tradekit.errors import Refused, UsageError
 from tradekit.exits import levels
 from tradekit.ids import position_id
-from tradekit.model import Decision, Order, OrderType, Quote, RiskCheck, Tif
+from tradekit.model import Decision, ExitPlan, Order, OrderType, Quote, RiskCheck, Tif
 from tradekit.money import ZERO, ceil_tick, dec
 from tradekit.risk import checks, judge, refusal
 from tradekit.risk.base import Proposal, Verdict
@@ -241,7 +241,7 @@ def propose(
         close_s=None,
         atr=None,
     )
-    stop = _level(found.stop)
+    stop = _level(found.stop) or _first_trail(plan, limit)
     target = _level(found.target) or _level(found.close_above)
     equity = account(desk).desk_equity
     qty = size(desk.settings.sizing, equity, limit, stop, desk.settings.market.lot)
@@ -269,6 +269,13 @@ def propose(
         max_hold_s=plan.max_hold_s,
         on_open=decision.order_kind == "moo",
     ), None
+
+
+def _first_trail(plan: ExitPlan, limit: Decimal) -> Decimal | None:
+    """A trail from entry is the stop that risk counts from; not rounded, so that the fraction at risk is exact."""
+    if plan.trail is None or plan.trail_from != "entry":
+        return None
+    return limit * (1 - dec(plan.trail))
 
 
 def _level(x: float) -> Decimal | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import cancel_and_wait
-from tradekit.desk.reconcile import reconcile
+from tradekit.desk.reconcile import catch_up
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import in_hours
 from tradekit.errors import UsageError
@@ -25,7 +25,7 @@ class LiquidateOptions:
 
 def liquidate(desk: Desk, options: LiquidateOptions) -> list[Order]:
     """Sell the chosen positions. Run again it sells only what is left; working sells are kept."""
-    reconcile(desk)
+    catch_up(desk)
     cancel_entries(desk, options)
     return [order for position in chosen(desk, options) if (order := _close(desk, position, options))]
 

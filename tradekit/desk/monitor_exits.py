@@ -14,7 +14,7 @@ from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.halts import raise_automatic_halts
 from tradekit.desk.plans import held_of, plan_levels, plan_of
 from tradekit.desk.protect import protect
-from tradekit.desk.reconcile import reconcile, warn_unknown
+from tradekit.desk.reconcile import catch_up, warn_unknown
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import account, fresh_limit_s, quote, regime_now
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
@@ -45,9 +45,11 @@ class Seen:
 
 def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Order]:
     """One pass. Safe to run at any time and at any rate: a position whose sell order is working is left alone."""
-    reconcile(desk)
+    catch_up(desk)
     positions = desk.store.positions.open()
     if not positions:
+        if desk.counts.get("closed"):  # a resting stop took the last one out
+            raise_automatic_halts(desk, account(desk))
         warn_unknown(desk)
         return []
     halts = desk.store.halts.open()
@@ -55,9 +57,10 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
     orders, marks = [], []
     for position in positions:
         seen = look(desk, position, flatten=flatten, dead=dead)
-        marks.append(seen.mark)
-        if seen.found and (order := leave(desk, position, seen)):
+        order = leave(desk, position, seen)
+        if order is not None:
             orders.append(order)
+        marks.append(seen.mark if order is None else widened(seen.mark, seen.bar))
     save_marks(desk, marks)
     for position in desk.store.positions.open():
         keep_protected(desk, position)
@@ -97,12 +100,21 @@ def look(desk: Desk, position: Position, *, flatten: bool, dead: bool) -> Seen:
         at=now,
         judged_to=judged_to,
         last_price=price.last if price else mark.last_price,
-        high=dec(round(max(held.high, last.high if last else held.high), 10)),
-        low=dec(round(min(low, last.low if last else low), 10)),
+        high=dec(round(held.high, 10)),
+        low=dec(round(low, 10)),
         target_hit=held.armed,
         stop_price=None if isnan(level) else dec(round(level, 10)),
     )
     return Seen(changed, found, asked)
+
+
+def widened(mark: Mark, bar: PriceBar | None) -> Mark:
+    """With the bar that ended the position: its range counts for MFE and MAE, but never for its own trail."""
+    if bar is None or mark.high is None or mark.low is None:
+        return mark
+    return msgspec.structs.replace(
+        mark, high=max(mark.high, dec(round(bar.high, 10))), low=min(mark.low, dec(round(bar.low, 10)))
+    )
 
 
 def judge_now(

@@ -105,6 +105,7 @@ def build(
         open_broker=open_paper,
         strategies=LazyStrategies(settings),
         settings_hash=loaded.hash,
+        place=loaded.place,
         code_version=__version__,
         account_dir=path / "locks",
     )

@@ -55,9 +55,15 @@ def held_of(position: Position, mark: Mark) -> Held:
     return Held(
         entry=float(position.avg_price),
         high=float(mark.high if mark.high is not None else position.avg_price),
-        armed=mark.target_hit,
+        armed=is_armed(position, mark),
         opened_s=position.opened_at.timestamp(),
     )
+
+
+def is_armed(position: Position, mark: Mark) -> bool:
+    """A trail from entry always is; another one when its target was hit, also before the operator changed the plan."""
+    plan = plan_of(position.plan)
+    return mark.target_hit or (plan.trail is not None and plan.trail_from == "entry")
 
 
 def protect_price(desk: Desk, position: Position, mark: Mark | None) -> Decimal | None:
@@ -72,7 +78,7 @@ def protect_price(desk: Desk, position: Position, mark: Mark | None) -> Decimal 
             mode=desk.settings.exits.protect,
             disaster_min=desk.settings.exits.disaster_min,
             tick=float(desk.settings.market.tick),
-            armed=mark is not None and mark.target_hit,
+            armed=mark is not None and is_armed(position, mark),
             atr=average_true_range(desk, position, plan),
         )
     )

@@ -17,6 +17,7 @@ from tradekit.desk.orders import (
     take_over,
     transmit,
 )
+from tradekit.desk.protect import protect
 from tradekit.errors import Busy, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
@@ -28,8 +29,17 @@ FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "
 
 
 def reconcile(desk: Desk) -> list[Event]:
-    """Book what was executed, settle what is unknown, retire what is over. A second call writes nothing."""
+    """Catch up with the venue and protect what has just been bought. A second call writes nothing."""
     before = len(desk.events)
+    catch_up(desk)
+    for position in desk.store.positions.open():
+        if position.protected_by is None:
+            protect(desk, position, desk.store.marks.get(position.id))
+    return desk.events[before:]
+
+
+def catch_up(desk: Desk) -> None:
+    """Book what was executed, settle what is unknown, retire what is over."""
     live, positions = desk.store.orders.live(), desk.store.positions.open()
     if live or positions or desk.store.meta.get("account_id") is None:
         pin_account(desk)
@@ -40,7 +50,6 @@ def reconcile(desk: Desk) -> list[Event]:
         cancel_stale_entries(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
-    return desk.events[before:]
 
 
 def pin_account(desk: Desk) -> None:

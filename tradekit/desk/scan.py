@@ -38,13 +38,21 @@ def scan(desk: Desk, options: ScanOptions) -> list[Candidate]:
     a session's date there is nothing to scan. Raises UsageError or ConfigError for a word that nobody knows.
     """
     check(desk, options)
-    names = [options.strategy] if options.strategy else desk.settings.scan.strategies
-    strategies = [desk.strategies[name] for name in names]
+    strategies = chosen(desk, options)
     today = desk.calendar.day(desk.clock.now())
     if desk.calendar.on(today) is None:
         desk.say(f"{today} is no session: nothing to scan")
         return []
     return [candidate for strategy in strategies for candidate in scan_one(desk, strategy, options)]
+
+
+def chosen(desk: Desk, options: ScanOptions) -> "list[Strategy]":
+    """The named strategy, else desk.yaml's; one that buys on the open has nothing to look for once the market is open."""
+    if options.strategy:
+        return [desk.strategies[options.strategy]]
+    is_open = desk.calendar.at(desk.clock.now()) is not None
+    found = [desk.strategies[name] for name in desk.settings.scan.strategies]
+    return [one for one in found if not (is_open and getattr(one, "order_kind", "limit") == "moo")]
 
 
 def check(desk: Desk, options: ScanOptions) -> None:

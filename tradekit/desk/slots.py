@@ -1,7 +1,7 @@
 """The schedule at work: which slots a desk has, run one, write down what became of it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from tradekit.base.locks import Lock
 from tradekit.clock import parse_time
@@ -21,13 +21,13 @@ def desk_schedule(desk: Desk) -> list[SlotSpec]:
     entries = desk.settings.schedule
     if entries is None:
         entries = default_schedule(around_the_clock=around, strategies=desk.settings.scan.strategies)
-    specs = parse_schedule(entries, around_the_clock=around)
+    specs = parse_schedule(entries, around_the_clock=around, place=lambda i: desk.place("schedule", i))
     for spec in specs:
         parse(spec.run)
     return specs
 
 
-def run_due(desk: Desk, due: Due, session: Session) -> Slot:
+def run_due(desk: Desk, due: Due, session: date) -> Slot:
     """Run a slot whose time has come, unless what it waits for did not succeed. A failed step is a failed slot, no more."""
     done = slots_done(desk, [session])
     if due.spec.after is not None and done.get((due.spec.after, due.at)) != "done":
@@ -51,22 +51,22 @@ def run_due(desk: Desk, due: Due, session: Session) -> Slot:
     return _save(desk, due, session, "done", run_id)
 
 
-def _run(desk: Desk, due: Due, session: Session, step: Step) -> str:
+def _run(desk: Desk, due: Due, session: date, step: Step) -> str:
     with running(desk, step.verb, step.argv) as run:
         _save(desk, due, session, "running", run.id)
         call(desk, step)
         return run.id
 
 
-def _save(desk: Desk, due: Due, session: Session, state: SlotState, run_id: str | None) -> Slot:
-    row = Slot(name=due.name, session=session.day, due_at=due.at, state=state, run_id=run_id)
+def _save(desk: Desk, due: Due, session: date, state: SlotState, run_id: str | None) -> Slot:
+    row = Slot(name=due.name, session=session, due_at=due.at, state=state, run_id=run_id)
     desk.store.slots.save(row)
     return row
 
 
-def slots_done(desk: Desk, sessions: Sequence[Session]) -> Done:
-    """The slot rows of these sessions by (name, due time)."""
-    return {(row.name, row.due_at): row.state for session in sessions for row in desk.store.slots.on(session.day)}
+def slots_done(desk: Desk, days: Sequence[date]) -> Done:
+    """The slot rows of these days by (name, due time)."""
+    return {(row.name, row.due_at): row.state for day in days for row in desk.store.slots.on(day)}
 
 
 def run_slot(desk: Desk, name: str) -> Slot:
@@ -79,12 +79,12 @@ def run_slot(desk: Desk, name: str) -> Slot:
         now = desk.clock.now()
         session = desk.calendar.on(desk.calendar.day(now))
         before = desk.calendar.previous(desk.calendar.day(now))
-        around = [found for found in (before, session) if found]
+        around = [one.day for one in (before, session) if one]
         found = check(name, now, specs, desk.calendar, slots_done(desk, around))
         if session is not None:
             note_overdue(desk, specs, session)
-        if found.verdict == "due" and found.due is not None and session is not None:
-            return run_due(desk, found.due, session)
+        if found.verdict == "due" and found.due is not None:
+            return run_due(desk, found.due, desk.calendar.day(found.due.at))
     later = f"; next at {found.next_at:%Y-%m-%dT%H:%MZ}" if found.next_at else ""
     raise NothingToDo(f"{name}: {found.because}{later}")
 
@@ -93,7 +93,7 @@ def note_overdue(desk: Desk, specs: Sequence[SlotSpec], session: Session) -> lis
     """Write down what was missed since the desk exists: rows for all, one alert for the lot."""
     since = desk.store.meta.get("created_at")
     start = parse_time(since) if since else datetime(1970, 1, 1, tzinfo=UTC)
-    done = slots_done(desk, [session])
+    done = slots_done(desk, [session.day])
     found = overdue(
         specs,
         desk.clock.now(),
@@ -105,7 +105,7 @@ def note_overdue(desk: Desk, specs: Sequence[SlotSpec], session: Session) -> lis
     if not found:
         return []
     with desk.store.transaction(low=True):
-        rows = [_save(desk, due, session, state, None) for due, state in found]
+        rows = [_save(desk, due, session.day, state, None) for due, state in found]
         missed = sorted({row.name for row in rows if row.state == "missed"})
         if missed:
             n = sum(row.state == "missed" for row in rows)

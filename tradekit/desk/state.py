@@ -82,8 +82,9 @@ def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
 
 def base_equity(desk: Desk) -> Decimal:
     """Allocation x account equity at the previous close: the base of the day's percentages."""
-    venue = desk.broker.account()
-    last = venue.last_equity if venue.last_equity is not None else venue.cash
+    last = desk.broker.account().last_equity
+    if last is None:  # the account's first session: what was paid in
+        last = sum((row.amount for row in desk.store.adjustments.all() if row.symbol is None and row.amount), ZERO)
     return book(dec(desk.settings.desk.allocation) * last, desk.settings.desk.currency)
 
 

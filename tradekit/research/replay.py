@@ -216,7 +216,7 @@ def _walk(
     for done, (session, due) in enumerate(plan):
         clock.set(due.at)
         desk.store.meta.set("clock_at", iso(due.at))
-        run_due(desk, due, session)
+        run_due(desk, due, session.day)
         progress(done + 1, len(plan), due.at)
     if until is not None:
         clock.set(until)
