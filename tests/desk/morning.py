@@ -25,8 +25,8 @@ UNSEEN = {"open": NAN, "high": NAN, "low": NAN, "price": NAN, "volume": NAN, "us
 class FakeMarket:
     """What a scan asks a market, from rows of `today`."""
 
-    def __init__(self, rows, split=()):
-        self.rows, self.split, self.panels = rows, set(split), 0
+    def __init__(self, rows):
+        self.rows, self.panels = rows, 0
 
     def symbols(self, at):
         return sorted(self.rows)
@@ -41,14 +41,11 @@ class FakeMarket:
         return {"benchmark": benchmark, "price": 600.5, "trend": 0.01, "sma20": 590.0, "volatility": 0.12,
                 "breadth": 0.5, "regime": "up", "stale": False}  # fmt: skip
 
-    def split_today(self, symbol, session, at=None):
-        return symbol in self.split
 
-
-def make_desk(path, rows, *, settings=None, universe=(), split=(), now=None):
+def make_desk(path, rows, *, settings=None, universe=(), now=None):
     """A desk five minutes after the open of 2026-02-13."""
     settings = settings or Settings()
-    fake = FakeMarket(rows, split)
+    fake = FakeMarket(rows)
     days = [make_session(), make_session(day=SESSION.replace(day=17), open=at(4 * 1440), close=at(4 * 1440 + 390))]
     return Desk(
         path=path,

@@ -117,18 +117,31 @@ def judged(desk: Desk, panel: "Panel", signals: "Signals", name: str, strategy: 
     """Every symbol's candidate, with the desk's own vetoes on those that passed."""
     from tradekit.scan.candidates import Head, candidates, passing
 
-    vetoes = desk_vetoes(desk, passing(panel, signals), panel.at, panel.time[-1])
+    vetoes = desk_vetoes(desk, panel.time[-1]) | ex_split(panel, passing(panel, signals))
     head = Head(scan_id=name, session=panel.time[-1], at=panel.at, strategy=strategy)
     return candidates(panel, signals, head, vetoes)
 
 
-def desk_vetoes(desk: Desk, symbols: Sequence[str], at: datetime, day: date) -> dict[str, str]:
-    """Why the desk may not buy what a strategy likes: no re-entry, and no history that a split has broken."""
-    found = {symbol: "ex-split" for symbol in symbols if desk.market.split_today(symbol, day, at)}
+def desk_vetoes(desk: Desk, day: date) -> dict[str, str]:
+    """What the desk may not buy again today, and why: no re-entry while it is held, working or was closed."""
+    found: dict[str, str] = {}
     if desk.settings.risk.closed_today:
         found |= {trade.symbol: "closed-today" for trade in desk.store.trades.closed_on(day)}
     found |= {order.symbol: "entry-working" for order in desk.store.orders.live() if order.purpose == "entry"}
     return found | {position.symbol: "held" for position in desk.store.positions.open()}
+
+
+def ex_split(panel: "Panel", symbols: Sequence[str]) -> dict[str, str]:
+    """Symbols that opened at a split ratio to yesterday's close: their history is not adjusted."""
+    from tradekit.market.market import looks_split
+
+    if len(panel.time) < 2:
+        return {}
+    at = {symbol: i for i, symbol in enumerate(panel.symbols)}
+    pairs = (
+        (symbol, float(panel.close[-2, at[symbol]]), float(panel.today.open[-1, at[symbol]])) for symbol in symbols
+    )
+    return {symbol: "ex-split" for symbol, old, new in pairs if old > 0 and new > 0 and looks_split(old, new)}
 
 
 def written(

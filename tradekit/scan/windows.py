@@ -60,8 +60,9 @@ def median_before(a: Array, n: int, where: Mask, first: int = 0) -> Array:
     full = rows + first >= n
     rows, columns = rows[full], columns[full]
     if len(rows):
-        windows = a[(rows + first)[:, None] - np.arange(n, 0, -1), columns[:, None]]
-        out[rows, columns] = np.median(windows, axis=1)
+        windows = np.sort(a[(rows + first)[:, None] - np.arange(n, 0, -1), columns[:, None]], axis=1)
+        middle = (windows[:, (n - 1) // 2] + windows[:, n // 2]) / 2
+        out[rows, columns] = np.where(np.isnan(windows[:, -1]), np.nan, middle)  # NaN sorts last
     return out
 
 
