@@ -59,6 +59,7 @@ def make_desk(path, rows, *, settings=None, universe=(), now=None):
         open_broker=lambda desk: None,
         strategies={name: build(name, {}) for name in ("momentum", "market-on-open")},
         settings_hash="0",
+        place=lambda *keys: "desk.yaml",
         code_version="0",
         account_dir=path / "locks",
     )

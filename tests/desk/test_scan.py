@@ -63,7 +63,10 @@ def test_two_scans_of_one_minute_share_their_candidates(tmp_path):
 
 
 def test_what_is_held_working_or_was_closed_today_is_not_found_again(tmp_path):
-    desk = make_desk(tmp_path, dict.fromkeys(("AAA", "BBB", "CCC", "DDD", "EEE"), STRONG), split=("DDD",))
+    rows = dict.fromkeys(("AAA", "BBB", "CCC", "EEE"), STRONG)
+    # one for ten, and the history was not adjusted
+    rows["DDD"] = {"open": 1000.0, "high": 1020.0, "low": 990.0, "price": 1010.0, "volume": 3000.0, "usual": 1000.0}
+    desk = make_desk(tmp_path, rows)
     for symbol, sides in (("AAA", ("buy",)), ("BBB", ("buy", "sell"))):
         for side in sides:
             order = make_order(symbol=symbol, side=side, position_id=None)
