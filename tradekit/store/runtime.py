@@ -157,7 +157,7 @@ class Slots(Table[Slot]):
     name = "slots"
     kind = Slot
     time = "due_at"
-    key = "name, session"
+    key = "name, due_at"
 
     def get(self, name: str, session: date | None = None) -> Slot | None:  # a slot has two keys
         """A slot of a session; without one the newest of that name."""

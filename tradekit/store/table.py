@@ -35,7 +35,7 @@ class Table(Generic[R]):
 
     def get(self, id: str) -> R | None:
         """The record of an id, None without one."""
-        found = self._where(f'"{self.key}" = ?', [id])
+        found = self._where(f"{self.key} = ?", [id])
         return found[0] if found else None
 
     def add(self, record: R) -> bool:
@@ -45,7 +45,7 @@ class Table(Generic[R]):
     def add_many(self, records: Iterable[R]) -> int:
         """Write records down in one transaction; how many were new."""
         c = self._codec
-        sql = f'INSERT INTO {self.name} ({c.columns}) VALUES ({c.marks}) ON CONFLICT ("{self.key}") DO NOTHING'
+        sql = f"INSERT INTO {self.name} ({c.columns}) VALUES ({c.marks}) ON CONFLICT ({self.key}) DO NOTHING"
         rows = [c.row(record) for record in records]
         if not rows:
             return 0

@@ -1,0 +1,108 @@
+import sqlite3
+import threading
+
+import pytest
+
+from tests.make import make_event
+from tradekit.errors import StoreError
+from tradekit.store import open_store
+from tradekit.store.backup import backup, check, restore, snapshot
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def events(path):
+    store = open_store(path, readonly=True)
+    try:
+        return [event.id for event in store.events.all()]
+    finally:
+        store.close()
+
+
+def test_a_copy_is_whole_private_and_alone(store, tmp_path):
+    store.events.add(make_event(id="e1"))
+    copy = backup(store.path, tmp_path / "backups" / "one.db")
+    assert events(copy) == ["e1"]
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in copy.parent.iterdir()] == ["one.db"]
+
+
+def test_a_copy_of_nothing(tmp_path):
+    with pytest.raises(StoreError, match="is missing"):
+        backup(tmp_path / "desk.db", tmp_path / "one.db")
+    assert not (tmp_path / "one.db").exists()
+
+
+def test_a_broken_file_is_no_backup(store, tmp_path):
+    store.events.add_many(make_event() for _ in range(500))
+    data = bytearray(store.path.read_bytes())
+    data[8192:12288] = b"\xff" * 4096
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(data)
+    with pytest.raises(StoreError):
+        backup(broken, tmp_path / "one.db")
+    assert not (tmp_path / "one.db").exists()
+    assert not list(tmp_path.glob(".one*"))
+
+
+def test_restore_keeps_what_was_there(store, tmp_path):
+    store.events.add(make_event(id="old"))
+    copy = backup(store.path, tmp_path / "b.db")
+    store.events.add(make_event(id="new"))
+    restore(copy, store.path)
+    assert events(store.path) == ["old"]
+    assert events(tmp_path / "desk.db.before-restore") == ["old", "new"]
+    with pytest.raises(StoreError, match="replaced"):
+        store.events.add(make_event())  # whoever had the old one open does not write into the void
+
+
+def test_restore_over_a_damaged_file(store, tmp_path):
+    copy = backup(store.path, tmp_path / "b.db")
+    store.path.write_bytes(b"\0" * 5000)
+    restore(copy, store.path)
+    assert events(store.path) == []
+    assert (tmp_path / "desk.db.before-restore").read_bytes() == b"\0" * 5000
+
+
+def test_somebody_elses_database_is_not_restored(store, tmp_path):
+    other = tmp_path / "other.db"
+    sqlite3.connect(other).execute("CREATE TABLE x (y)").connection.close()
+    with pytest.raises(StoreError, match="not a tradekit database"):
+        restore(other, store.path)
+    check(store.path)
+
+
+def test_a_snapshot_stands_until_something_is_written(store):
+    store.events.add(make_event(id="e1"))
+    first = snapshot(store.path)
+    assert snapshot(store.path) == first
+    store.events.add(make_event(id="e2"))
+    second = snapshot(store.path)
+    assert second != first
+    assert events(second) == ["e1", "e2"]
+    assert not first.exists()
+
+
+def test_a_copy_under_a_busy_writer_is_consistent(store, tmp_path):
+    store.events.add_many(make_event(data={"x": "y" * 500}) for _ in range(2000))
+    stop = threading.Event()
+
+    def write():
+        writer = open_store(store.path, synchronous="OFF")
+        while not stop.is_set():
+            with writer.transaction():
+                writer.events.add(make_event())
+                writer.events.add(make_event())
+        writer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        copy = backup(store.path, tmp_path / "b.db")
+    finally:
+        stop.set()
+        thread.join()
+    assert len(events(copy)) % 2 == 0
