@@ -209,7 +209,7 @@ def _minutes(rng: np.random.Generator, cast: Cast, hours: Session, around_the_cl
 
 
 def _path(rng: np.random.Generator, cast: Cast, m: int) -> Array:
-    """[symbol, minute x STEPS]: log price over the open: the character's plan, the market, noise that is pulled back."""
+    """[symbol, minute x STEPS]: log price over the open: the character's plan, the market, noise pulled back."""
     n = len(cast.names)
     minute = np.arange(1, m * STEPS + 1) / STEPS
     early, move, after = cast.draw(rng, "early"), cast.draw(rng, "move"), cast.draw(rng, "after")
