@@ -69,7 +69,7 @@ def test_a_long_bar_that_gaps_through_the_stop_fills_at_its_open(world):
 
 
 def test_the_desk_level_comes_before_the_resting_stop_in_a_long_bar(world):
-    # disaster stop at 98.00 (twice 1 % under 100.01, down to the tick), the plan's stop at 99.00: one bar goes through both
+    # disaster stop at 98.00 (twice 1 % under 100.01, down to the tick), the plan's stop at 99.00: one bar takes both
     world.add("AAA", [100, 100, 100, (100, 100, 96, 96.5), 96, 96], minutes=5)
     with world.desk() as desk:
         bought(desk)

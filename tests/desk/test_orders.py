@@ -273,7 +273,7 @@ def test_the_daily_loss_halts_entries_and_ends_with_the_session(tmp_path):
         buy(desk)
         passes(desk, "09:36", "09:42")
         assert [(h.kind, h.flatten) for h in desk.store.halts.open()] == [("daily-loss", False)]
-        assert buy(desk, "BBB", 50.0, when="09:43").vetoes[0].rule == "kill-switch"
+        assert buy(desk, "BBB", 50.0, when="09:43").vetoes[0].rule == "halt"
         desk.clock.set(at("09:31") + timedelta(days=3))
         reconcile(desk)
         assert desk.store.halts.open() == []

@@ -1,4 +1,4 @@
-"""A small world for the desk's steps: a real store, the paper venue, hand-made bars of one day, a clock that we move."""
+"""A small world for the desk's steps: a real store, the paper venue, hand-made bars, a clock that we move."""
 
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta

@@ -42,7 +42,6 @@ class Desk:
     open_broker: Callable[["Desk"], Broker]
     strategies: Mapping[str, "Strategy"]
     settings_hash: str
-    place: Callable[..., str]  # where a key stands in desk.yaml: place("schedule", 3) -> desk.yaml:41
     code_version: str
     account_dir: Path  # submit lock and limits, shared by every desk of the account
     run: Run | None = None  # the run row of the command at work
@@ -50,6 +49,7 @@ class Desk:
     counts: dict[str, int] = field(default_factory=dict)  # what the run row will say it did
     events: list[Event] = field(default_factory=list)  # written by this run
     say: Callable[[str], None] = print_stderr
+    place: Callable[..., str] = lambda *keys: "desk.yaml"  # where a key stands: place("schedule", 3) -> desk.yaml:41
 
     @cached_property
     def market(self) -> "Market":

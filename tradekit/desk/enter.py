@@ -19,7 +19,7 @@ from tradekit.ids import position_id
 from tradekit.model import Decision, ExitPlan, Order, OrderType, Quote, RiskCheck, Tif
 from tradekit.money import ZERO, ceil_tick, dec
 from tradekit.risk import checks, judge, refusal
-from tradekit.risk.base import Proposal, Verdict
+from tradekit.risk.base import Check, Proposal, Verdict
 from tradekit.risk.sizing import size, why_zero
 
 ON_OPEN_FROM = timedelta(minutes=30)
@@ -135,7 +135,7 @@ def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, Risk
         verdicts = judge(
             entry,
             book,
-            checks(desk.settings.risk, reversal_alert=desk.settings.exits.reversal_alert),
+            gate_rules(desk),
         )
         no = refusal(verdicts)
         if no is not None:
@@ -163,6 +163,12 @@ def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, Risk
     return sent, (refused[0] if refused else None)
 
 
+def gate_rules(desk: Desk) -> tuple[Check, ...]:
+    """Every risk rule, set up as desk.yaml says."""
+    settings = desk.settings
+    return checks(settings.risk, reversal_alert=settings.exits.reversal_alert, currency=settings.desk.currency)
+
+
 def _passed(verdicts: Sequence[Verdict]) -> dict[str, str]:
     """What each rule said, for `why`; rules that could not apply say so."""
     return {verdict.rule: verdict.because for verdict in verdicts}
@@ -180,12 +186,10 @@ def _too_early_or_late(desk: Desk, decision: Decision) -> Verdict | None:
             approved=False,
             because="no session today; the decision is over",
         )
-    if not session.open - ON_OPEN_FROM <= now < session.open - ON_OPEN_UNTIL:
-        return Verdict(
-            rule="too-late",
-            approved=False,
-            because=f"on-open orders go from {session.open - ON_OPEN_FROM:%H:%M} to {session.open - ON_OPEN_UNTIL:%H:%M} UTC; it was {now:%H:%M:%S}",
-        )
+    first, last = session.open - ON_OPEN_FROM, session.open - ON_OPEN_UNTIL
+    if not first <= now < last:
+        because = f"on-open orders go from {first:%H:%M} to {last:%H:%M} UTC; it was {now:%H:%M:%S}"
+        return Verdict(rule="too-late", approved=False, because=because)
     if "opg" not in desk.broker.capabilities.tifs and not desk.settings.entry.moo_as_day_market:
         return Verdict(
             rule="market-open",

@@ -20,7 +20,7 @@ class HaltOptions:
 
 
 def halt(desk: Desk, options: HaltOptions) -> Halt:
-    """Refuse every entry from now on; with `flatten` the next pass sells everything. A manual halt that stands is kept."""
+    """Refuse every entry from now on; with `flatten` the next pass sells all. A manual halt that stands is kept."""
     for found in desk.store.halts.open():
         if found.kind != "manual":
             continue

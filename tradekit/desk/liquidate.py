@@ -72,9 +72,9 @@ def cancel_entries(desk: Desk, options: LiquidateOptions) -> None:
 
 def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order | None:
     working = working_exit(desk, position)
-    if working is not None and working.type == "limit" and in_hours(desk):
-        if cancel_and_wait(desk, working, "liquidate at market").status not in FINAL_STATUSES:
-            return None
+    resting = working is not None and working.type == "limit" and in_hours(desk)
+    if working is not None and resting and not _gone(desk, working):
+        return None
     order = sell(
         desk,
         position,
@@ -88,3 +88,8 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
     if order is not None:
         event(desk, "liquidate", symbol=position.symbol, ref=order.id)
     return order
+
+
+def _gone(desk: Desk, order: Order) -> bool:
+    """Whether a limit that was working has made room for the market order."""
+    return cancel_and_wait(desk, order, "liquidate at market").status in FINAL_STATUSES

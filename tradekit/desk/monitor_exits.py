@@ -1,4 +1,4 @@
-"""One pass over the managed positions: reconcile, mark, ask the exit rules, sell what they say, keep the rest protected."""
+"""One pass over the managed positions: catch up, mark, ask the exit rules, sell what they say, protect the rest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import catch_up, warn_unknown
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import account, fresh_limit_s, quote, regime_now
+from tradekit.errors import UpstreamError
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
-from tradekit.errors import UpstreamError
 from tradekit.model import Mark, Order, Position, PriceBar
 from tradekit.money import dec
 
@@ -125,7 +125,7 @@ def judge_now(
     state: State,
     judged_to: datetime,
 ) -> Found | None:
-    """A bar made of the trigger price. What is not newer than the judged bars moves no price rule, only the timed ones."""
+    """A bar made of the trigger price. What is not newer than the judged bars moves no price rule, only timed ones."""
     now = desk.clock.now()
     seen = quote(desk, position.symbol)
     fresh = (

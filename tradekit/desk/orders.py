@@ -1,4 +1,4 @@
-"""The order protocol: written down, sent once, the answer written down. Whoever dies in between leaves a row for reconcile."""
+"""The order protocol: write it down, send once, write the answer down. Who dies between leaves a row to reconcile."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from typing import Any
 from tradekit.base.interrupts import shielded
 from tradekit.base.locks import Lock
 from tradekit.brokers.base import BrokerOrder, OrderRequest
+from tradekit.clock import iso
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.errors import AuthError, BrokerError, OrderRejected
@@ -68,14 +69,7 @@ def send(desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True) -> O
         with desk.store.transaction(low=order.purpose == "entry"):
             if not gate() or not desk.store.orders.add(order):
                 return None
-            event(
-                desk,
-                "order.intended",
-                symbol=order.symbol,
-                ref=order.id,
-                side=order.side,
-                qty=str(order.qty),
-            )
+            event(desk, "order.intended", symbol=order.symbol, ref=order.id, **_arrival(desk, order))
         return transmit(desk, order)
 
 
@@ -113,7 +107,15 @@ def transmit(desk: Desk, order: Order) -> Order:
             kind="alert.order-unknown",
         )
     with desk.store.transaction():
+        event(desk, "order.sent", symbol=order.symbol, ref=order.id, acknowledged_at=iso(answer.submitted_at))
         return take_over(desk, order, answer, submitted_at=sent_at)
+
+
+def _arrival(desk: Desk, order: Order) -> dict[str, str]:
+    """The quote as the order leaves, for `report fills`."""
+    seen = desk.market.quote(order.symbol, desk.clock.now())
+    facts = {"side": order.side, "qty": str(order.qty), "purpose": order.purpose}
+    return facts if seen is None else {**facts, "bid": str(seen.bid), "ask": str(seen.ask)}
 
 
 def request(order: Order) -> OrderRequest:

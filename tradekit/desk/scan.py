@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def scan(desk: Desk, options: ScanOptions) -> list[Candidate]:
 
 
 def chosen(desk: Desk, options: ScanOptions) -> "list[Strategy]":
-    """The named strategy, else desk.yaml's; one that buys on the open has nothing to look for once the market is open."""
+    """The named strategy, else desk.yaml's; one that buys on the open is left out once the market is open."""
     if options.strategy:
         return [desk.strategies[options.strategy]]
     is_open = desk.calendar.at(desk.clock.now()) is not None
@@ -159,7 +159,8 @@ def written(
     at = desk.clock.now()
     passed = [candidate for candidate in found if candidate.passed]
     # another scan of this minute (another type or cap) may have written the same candidate: it stays as it is
-    also = [candidate.id for candidate in passed if desk.store.candidates.get(candidate.id)]
+    twins = [other for other in desk.store.scans.all(since=at - timedelta(minutes=1)) if other.strategy == strategy]
+    also = [candidate.id for candidate in passed if twins and desk.store.candidates.get(candidate.id)]
     numbers = counts(found) | ({"excluded": excluded} if excluded else {})
     row = Scan(
         id=name,

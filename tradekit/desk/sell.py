@@ -1,4 +1,4 @@
-"""Close a position: make room by cancelling our own stop, sell what is ours, put the stop back where the sale failed."""
+"""Close a position: make room by cancelling our own stop, sell what is ours, put the stop back if the sale failed."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -28,7 +28,7 @@ def desk_schedule(desk: Desk) -> list[SlotSpec]:
 
 
 def run_due(desk: Desk, due: Due, session: date) -> Slot:
-    """Run a slot whose time has come, unless what it waits for did not succeed. A failed step is a failed slot, no more."""
+    """Run a slot whose time has come, unless what it waits for did not succeed. A failed step is a failed slot."""
     done = slots_done(desk, [session])
     if due.spec.after is not None and done.get((due.spec.after, due.at)) != "done":
         return _save(desk, due, session, "skipped", None)
@@ -70,7 +70,7 @@ def slots_done(desk: Desk, days: Sequence[date]) -> Done:
 
 
 def run_slot(desk: Desk, name: str) -> Slot:
-    """Run a slot if it is due now. NothingToDo where it is not; UsageError for an unknown name; Busy for a second copy."""
+    """Run a slot if it is due now. NothingToDo where it is not, UsageError for an unknown name, Busy for a second."""
     specs = desk_schedule(desk)
     with Lock(
         desk.path / "locks" / f"slot-{name.replace('/', '_')}.lock",

@@ -304,7 +304,7 @@ def is_live(order: Order) -> bool:
 
 
 def regime_now(desk: Desk) -> str:
-    """The regime in force: dead since the last tracking, else that of the latest scan's snapshot; unknown is sideways."""
+    """The regime in force: dead since the last tracking, else that of the latest scan; unknown is sideways."""
     now = desk.clock.now()
     if desk.store.meta.get("dead_session") == desk.calendar.day(now).isoformat():
         return "dead"
