@@ -115,7 +115,7 @@ class MarketSnapshot(Record, frozen=True, kw_only=True):
     stale: bool = False
 
 
-class Candidate(Record, frozen=True, kw_only=True):
+class Candidate(Record, frozen=True, kw_only=True, gc=False):  # thousands a scan, and no cycles
     id: str
     scan_id: str
     session: date
