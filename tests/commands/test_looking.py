@@ -121,6 +121,18 @@ def test_fills_have_their_numbers(desk):
     ]
 
 
+def test_foreign_holdings_are_shown_as_locked(desk):
+    store = open_store(desk / "desk.db", synchronous="OFF")
+    store.set_unmanaged({"TSLA": D("12.50")})
+    written = (desk / "desk.db").read_bytes()
+    store.set_unmanaged({"TSLA": D("12.5")})
+    assert (desk / "desk.db").read_bytes() == written
+    store.close()
+    code, out, err = look(desk, "positions")
+    assert "TSLA" not in out
+    assert err == "locked: TSLA 12.5 (not the desk's, never sold; tradekit adopt TSLA)\n"
+
+
 def test_status_is_one_record(desk):
     page = records(desk, "status")
     assert page["session"] == "2026-02-13"
@@ -158,7 +170,7 @@ def test_sql(desk):
         (["positions", "--at", "2026-02-13", "--all"], "do not go together"),
         (["candidates", "--scan", "none"], "there is no scan none"),
         (["sql", "DROP TABLE orders"], "only SELECT"),
-        (["sql", "SELECT nothing FROM orders"], "no such column: nothing"),
+        (["sql", "SELECT colour FROM orders"], "no such column: colour"),
         (["orders", "--limit", "0"], "0"),
     ],
 )

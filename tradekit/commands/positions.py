@@ -19,7 +19,7 @@ def positions(
     """
     from tradekit.commands._context import read_store
     from tradekit.commands._filters import a_time
-    from tradekit.commands._output import show
+    from tradekit.commands._output import plain, say, show
     from tradekit.errors import UsageError
 
     if closed and at:
@@ -30,5 +30,9 @@ def positions(
             found = store.positions_at(a_time(at, "--at", end=True))
         else:
             found = store.positions.all() if closed else store.positions.open()
+        locked = {} if at is not None else store.unmanaged()
     chosen = [position for position in found if wanted in (None, position.symbol)]
     show(chosen, ctx.obj.format, empty="no positions" if closed else "no open positions")
+    for name, qty in locked.items():
+        if wanted in (None, name):
+            say(f"locked: {name} {plain(qty)} (not the desk's, never sold; tradekit adopt {name})")

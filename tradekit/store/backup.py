@@ -114,6 +114,8 @@ def _copy(path: Path, target: Path) -> None:
 
 def _signature(path: Path) -> str:
     """Changes with every commit: the header's change counter in a rollback journal, the log's size and time in WAL."""
+    if not path.is_file():
+        raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
     try:
         with path.open("rb") as file:
             header = file.read(100)
@@ -123,7 +125,7 @@ def _signature(path: Path) -> str:
                 stat = name.stat()
                 parts += [stat.st_ino, stat.st_size, stat.st_mtime_ns]
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}", "tradekit init DIR, or -C with the right folder") from error
+        raise StoreError(f"{path}: {error.strerror}", f"make {path} readable") from error
     return blake2s(repr(parts).encode(), digest_size=8).hexdigest()
 
 

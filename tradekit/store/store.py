@@ -1,7 +1,7 @@
 """The desk's memory: one object with all tables, its transactions, and the booking of fills."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from tradekit.store.fold import Opening, cash_of, cash_of_adjustment
 from tradekit.store.meta import Meta
 from tradekit.store.orders import Orders
 from tradekit.store.positions import Marks, Positions
+from tradekit.store.rows import json_of, json_text
 from tradekit.store.runtime import Accounts, Adjustments, Events, Halts, Runs, Slots, StrategyState
 from tradekit.store.scans import Candidates, Scans, Snapshots
 from tradekit.store.sessions import Sessions
@@ -183,6 +184,17 @@ class Store:
         from tradekit.store.history import positions_at
 
         return positions_at(self.db, self.currency, at)
+
+    def unmanaged(self) -> dict[str, Decimal]:
+        """What the account was last seen to hold beside the desk: quantity by symbol. {}: nothing, or never looked."""
+        text = self.meta.get("unmanaged")
+        return {symbol: Decimal(qty) for symbol, qty in json_of(text).items()} if text else {}
+
+    def set_unmanaged(self, holdings: Mapping[str, Decimal]) -> None:
+        """Keep what the account holds beside the desk; the same again writes nothing."""
+        if dict(holdings) != self.unmanaged():
+            found = {symbol: str(qty) for symbol, qty in sorted(holdings.items())}
+            self.meta.set("unmanaged", json_text(found) if found else None)
 
     def _booking(self) -> Booking:
         return Booking(self.db, self.currency)
