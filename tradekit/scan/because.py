@@ -33,4 +33,12 @@ class Shown(float):
 
 def because(template: str, features: Mapping[str, float | None]) -> str:
     """`template` with each `{name:format}` replaced; None and NaN show as `?`."""
-    return template.format_map({name: Shown("nan" if x is None else x) for name, x in features.items()})
+    return template.format_map(_Features(features))
+
+
+class _Features(dict[str, float | None]):
+    """Only what the template asks for becomes a Shown; a name that nobody measured is unknown."""
+
+    def __getitem__(self, name: str) -> Shown:
+        value = self.get(name)
+        return Shown("nan" if value is None else value)

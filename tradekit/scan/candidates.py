@@ -37,14 +37,14 @@ def candidates(panel: Panel, signals: Signals, head: Head, vetoes: Mapping[str, 
     """One record a symbol, best first. Stage-1 rejects have no score; `vetoes` names those that passed and may not."""
     reasons = _reasons(signals, _passed(signals))
     seen = ~np.isnan(signals.score[-1])
-    wide = {name: a[-1].tolist() for name, a in signals.features.items()}
+    wide = {name: known(a[-1]) for name, a in signals.features.items()}
     narrow = {name: wide[name] for name in ("change", "surge") if name in wide}
-    scores, stops, targets = signals.score[-1].tolist(), _row(signals.stop), _row(signals.target)
-    prices = wide.get("price") or panel.today.price[-1].tolist()
+    scores, stops, targets = known(signals.score[-1]), signals.stop, signals.target
+    prices = signals.features.get("price", panel.today.price)[-1].tolist()
     id_end = candidate_id("", head.at, head.strategy)
     found = []
     for i, symbol in enumerate(panel.symbols):
-        features = {name: short(a[i]) for name, a in (wide if seen[i] else narrow).items()}
+        features = {name: column[i] for name, column in (wide if seen[i] else narrow).items()}
         reason = reasons[i] or vetoes.get(symbol)
         found.append(
             Candidate(
@@ -56,13 +56,13 @@ def candidates(panel: Panel, signals: Signals, head: Head, vetoes: Mapping[str, 
                 symbol=symbol,
                 cap=panel.caps[i] if panel.caps else None,
                 price=money(prices[i]),
-                score=short(scores[i]),
+                score=scores[i],
                 passed=reason is None,
                 reject_reason=reason,
                 because=_sentence(signals.because, reason, features, bool(seen[i])),
                 features=features,
-                stop_price=money(stops[i]) if stops else None,
-                target_price=money(targets[i]) if targets else None,
+                stop_price=None if stops is None else money(stops[-1, i]),
+                target_price=None if targets is None else money(targets[-1, i]),
             )
         )
     return sorted(found, key=rank)
@@ -114,21 +114,19 @@ def _reasons(signals: Signals, passed: Mask) -> list[str | None]:
 def _sentence(template: str, reason: str | None, features: Mapping[str, float | None], seen: bool) -> str:
     if not seen:
         why = WHY_NOT.get(reason or "", reason or "")
-        return because(why, {"change": None, "surge": None, **features}) if "{" in why else why
+        return because(why, features) if "{" in why else why
     said = because(template, features)
     return f"{said}; {WHY_NOT.get(reason, reason)}" if reason else said
 
 
-def _row(a: Array | None) -> list[float] | None:
-    return None if a is None else a[-1].tolist()
-
-
-def short(x: float) -> float | None:
-    """Ten significant digits, without float noise; None for NaN and infinity."""
-    return float(f"{x:.10g}") if isfinite(x) else None
+def known(row: Array) -> list[float | None]:
+    """Without float noise: ten decimals below 1, four above; None for NaN and infinity."""
+    found: list[float | None] = np.where(np.abs(row) < 1, np.round(row, 10), np.round(row, 4)).tolist()
+    for i in np.flatnonzero(~np.isfinite(row)):
+        found[i] = None
+    return found
 
 
 def money(x: float) -> Decimal | None:
     """A price as Decimal; None for NaN and infinity."""
-    value = short(x)
-    return None if value is None else dec(value)
+    return dec(float(x)) if isfinite(x) else None
