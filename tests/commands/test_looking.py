@@ -9,6 +9,7 @@ import pytest
 from tests.make import (
     CLOSE,
     OPEN,
+    D,
     at,
     make_account,
     make_candidate,
