@@ -202,7 +202,7 @@ def test_looking_leaves_no_trace(desk):
     assert (desk / "desk.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["positions", "status", "orders --live", "trades", "runs", "candidates --all"])
+@pytest.mark.parametrize("command", ["positions", "status", "candidates --all"])
 def test_looking_is_light(desk, command):
     script = (
         "import sys\nfrom tradekit.cli import run\n"
