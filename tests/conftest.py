@@ -1,12 +1,15 @@
 """What every test may ask for: a desk of its own, a real process, an environment without the user's."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,5 +70,22 @@ def run(tmp_path: Path) -> Run:
             timeout=60,
             check=False,
         )
+
+    return call
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
+    """Like `run`, but inside this process: thirty times as fast, for what needs no process of its own."""
+    from tradekit.cli import run as run_line
+
+    def call(*words: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> SimpleNamespace:
+        out, err = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(cwd or tmp_path)
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            code = run_line([str(word) for word in words])
+        return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
     return call

@@ -197,7 +197,9 @@ def test_sigterm_is_143_and_ctrl_c_130(tmp_path):
 
 
 def test_a_reader_that_leaves_early_ends_it_quietly(new_desk):
-    line = f"{sys.executable} -m tradekit -C {new_desk()} config schema | head -c 10 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    line = (
+        f"{sys.executable} -m tradekit -C {new_desk()} config schema | head -c 10 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    )
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in (0, 141)
     assert done.stderr == ""

@@ -15,18 +15,29 @@ PICTURES = {"reports", "analysis"}  # rows in, records out
 TOP = {"commands", "cli", "__main__", "web"}
 BELOW = NOUNS | {"config"}
 MAY_IMPORT = {
-    **{name: BELOW for name in NOUNS | {"config"}},
+    **dict.fromkeys(NOUNS | {"config"}, BELOW),
     **{name: BELOW | JUDGEMENT | {"base"} for name in JUDGEMENT},
     "base": BELOW | {"base"},
     **{name: BELOW | JUDGEMENT | BASE | {name} for name in WORLD},
-    **{name: BELOW | JUDGEMENT | PICTURES for name in PICTURES},
+    **dict.fromkeys(PICTURES, BELOW | JUDGEMENT | PICTURES),
     "desk": BELOW | JUDGEMENT | BASE | WORLD | PICTURES | {"desk"},
     **{
         name: BELOW | JUDGEMENT | BASE | WORLD | PICTURES | {"desk", "research", "sim"}
         for name in ("research", "sim")
     },
 }  # fmt: skip
-HEAVY = {"pandas", "numpy", "httpx", "keyring", "sqlite_utils", "rich", "yaml", "exchange_calendars", "pyarrow", "numba"}
+HEAVY = {
+    "pandas",
+    "numpy",
+    "httpx",
+    "keyring",
+    "sqlite_utils",
+    "rich",
+    "yaml",
+    "exchange_calendars",
+    "pyarrow",
+    "numba",
+}
 NUMPY_MAY_BE_LOADED_BY = {"market", "scan", "strategies"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -48,7 +59,9 @@ def imports(tree: ast.AST, *, top_level: bool) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "tradekit" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "tradekit" else [node.module]
+            )
             yield from ((name, node.lineno) for name in names)
         todo += ast.iter_child_nodes(node)
 

@@ -16,8 +16,19 @@ READS = [
     ("status",), ("positions",), ("orders", "--json"), ("fills", "--csv"), ("trades",), ("candidates",), ("decisions",),
     ("runs",), ("events",), ("watchlist",), ("audit",),
 ]  # fmt: skip
-SETTINGS = [("config", "get", "risk.max_positions"), ("config", "show", "--origin"), ("schedule", "show", "--date", "2026-02-13")]
-LISTINGS = [("--help",), (), ("report", "--help"), ("positions", "--help"), ("monitor-exits", "--help"), ("scan", "--help")]
+SETTINGS = [
+    ("config", "get", "risk.max_positions"),
+    ("config", "show", "--origin"),
+    ("schedule", "show", "--date", "2026-02-13"),
+]
+LISTINGS = [
+    ("--help",),
+    (),
+    ("report", "--help"),
+    ("positions", "--help"),
+    ("monitor-exits", "--help"),
+    ("scan", "--help"),
+]
 
 
 def loaded_by(words, cwd):
@@ -25,7 +36,13 @@ def loaded_by(words, cwd):
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, *words], capture_output=True, text=True, timeout=60, cwd=cwd, env=os.environ, check=False
+        [sys.executable, "-c", PROBE, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env=os.environ,
+        check=False,
     )
     lines = done.stderr.splitlines()
     modules = next(line for line in lines if line.startswith("MODULES"))

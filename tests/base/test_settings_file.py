@@ -64,11 +64,13 @@ def test_money_is_exact():
     ("risk:\n  exposure: abc", "desk.yaml:2: risk.exposure: expected float, found the text 'abc'"),
     ("risk: {drawdown: true}", "desk.yaml:1: risk.drawdown: expected float, found true"),
     ("exits: {protect: disastr}", "desk.yaml:1: exits.protect: 'disastr' is not a choice (did you mean disaster?)"),
-    ("exits:\n  plans:\n    momentum: {stp: 1}", "desk.yaml:3: exits.plans.momentum.stp: no such key, did you mean stop?"),
+    ("exits:\n  plans:\n    momentum: {stp: 1}",
+     "desk.yaml:3: exits.plans.momentum.stp: no such key, did you mean stop?"),
     ("paper:\n  fees:\n    - {kind: sec}", "desk.yaml:3: paper.fees[0]: since is missing"),
     ("risk: [a]", "desk.yaml:1: risk: expected object, found a list"),
     ("risk:\n  drawdown: 0.1\n  drawdown: 0.2", "desk.yaml:3: risk.drawdown is there twice, first in line 2"),
-    ("desk: {timezone: Mars/Base}", "desk.yaml:1: desk.timezone: 'Mars/Base' is no time zone; write America/New_York or UTC"),
+    ("desk: {timezone: Mars/Base}",
+     "desk.yaml:1: desk.timezone: 'Mars/Base' is no time zone; write America/New_York or UTC"),
     ("risk:\n  exposure: 1e999", "desk.yaml:2: risk.exposure: 1e999 is too large"),
     ("- a", "desk.yaml:1: "),
     ("risk:\n  a: [", "desk.yaml:3: not YAML: "),
@@ -91,7 +93,9 @@ def test_the_line_wins_over_the_environment_over_the_file_over_the_default():
     loaded = read(text, environ, {"risk.exposure": "0.25"})
     assert (loaded.settings.risk.max_positions, loaded.settings.risk.max_per_scan) == (4, 2)
     assert loaded.settings.risk.exposure == 0.25
-    assert {key: loaded.origins[f"risk.{key}"] for key in ("max_positions", "max_per_scan", "exposure", "drawdown")} == {
+    assert {
+        key: loaded.origins[f"risk.{key}"] for key in ("max_positions", "max_per_scan", "exposure", "drawdown")
+    } == {
         "max_positions": "TRADEKIT_SET__RISK__MAX_POSITIONS",
         "max_per_scan": "desk.yaml:3",
         "exposure": "command line",
@@ -155,7 +159,11 @@ def test_the_plans_of_the_presets():
     assert (swing.stop, swing.trail, swing.trail_from, swing.intent) == (None, 0.05, "entry", "swing")
     assert plans["day"].risk.daily_loss == 0.01
     assert (plans["swing"].risk.max_per_cap, plans["swing"].risk.skip_buys_when_healthy) == (2, True)
-    assert (plans["crypto"].desk.calendar, plans["crypto"].paper.maker, plans["crypto"].paper.taker) == ("24/7", 0.0025, 0.004)
+    assert (plans["crypto"].desk.calendar, plans["crypto"].paper.maker, plans["crypto"].paper.taker) == (
+        "24/7",
+        0.0025,
+        0.004,
+    )
     assert plans["moo"].scan.strategies == ["market-on-open"]
 
 

@@ -21,8 +21,10 @@ HALT = Halt(id="h-1", at=AT, kind="manual", reason="lunch", flatten=False, by="m
 @pytest.mark.parametrize(("value", "text"), [
     (D("1E+2"), "100"), (D("1.50"), "1.5"), (D("0.00000001"), "0.00000001"), (D("-0"), "0"), (D("NaN"), "null"),
     (0.1 + 0.2, "0.3"), (float("nan"), "null"), (float("inf"), "null"), (2.0, "2.0"), (1 / 3, "0.333333333333"),
-    (AT, '"2026-02-13T14:35:00Z"'), (datetime(2026, 2, 13, 9, 35, tzinfo=timezone(timedelta(hours=-5))), '"2026-02-13T14:35:00Z"'),
-    (date(2026, 2, 13), '"2026-02-13"'), (None, "null"), (True, "true"), ("a\nb", '"a\\nb"'), ({"a": D("1.0")}, '{"a":1}'),
+    (AT, '"2026-02-13T14:35:00Z"'),
+    (datetime(2026, 2, 13, 9, 35, tzinfo=timezone(timedelta(hours=-5))), '"2026-02-13T14:35:00Z"'),
+    (date(2026, 2, 13), '"2026-02-13"'), (None, "null"), (True, "true"), ("a\nb", '"a\\nb"'),
+    ({"a": D("1.0")}, '{"a":1}'),
     ([D(1), None], "[1,null]"), (Session(date(2026, 2, 13), AT, AT, False).half, "false"),
 ])  # fmt: skip
 def test_values_as_json(value, text):
@@ -59,8 +61,8 @@ def test_quiet_is_quiet(capsys, monkeypatch):
 
 @pytest.mark.parametrize(("value", "cell"), [
     ("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@x", "'@x"), ("\t=1", "'=1"), ("-5", "-5"), ("+1.5", "+1.5"),
-    (D("-5"), "-5"), (-0.5, "-0.5"), ("a,b", '"a,b"'), ('say "x"', '"say ""x"""'), ("a\nb\x1b[31m", "a b [31m"), (None, ""),
-    (True, "true"), ({"a": 1}, '"{""a"":1}"'), (AT, "2026-02-13T14:35:00Z"), ("-inf", "'-inf"),
+    (D("-5"), "-5"), (-0.5, "-0.5"), ("a,b", '"a,b"'), ('say "x"', '"say ""x"""'), ("a\nb\x1b[31m", "a b [31m"),
+    (None, ""), (True, "true"), ({"a": 1}, '"{""a"":1}"'), (AT, "2026-02-13T14:35:00Z"), ("-inf", "'-inf"),
 ])  # fmt: skip
 def test_cells_of_csv(value, cell):
     assert csv_cell(value) == cell
@@ -88,7 +90,8 @@ def test_a_table_aligns_numbers_to_the_right():
 
 
 @pytest.mark.parametrize(("value", "name", "text"), [
-    (D("123.456789"), "price", "123.4568"), (D("0.000123456"), "price", "0.0001235"), (D("1.23456789"), "qty", "1.23456789"),
+    (D("123.456789"), "price", "123.4568"), (D("0.000123456"), "price", "0.0001235"),
+    (D("1.23456789"), "qty", "1.23456789"),
     (0.1 + 0.2, "", "0.3"), (None, "", "-"), (True, "", "yes"), ("a\x1b[31mb", "", "a [31mb"),
 ])  # fmt: skip
 def test_cells_of_a_table(value, name, text):

@@ -14,7 +14,7 @@ MASK = "***"
 _values: set[str] = set()  # what the resolver handed out, and the forms it may take on its way into a text
 _PATTERNS = [
     re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}"),
-    re.compile(r"(?i)([\w-]*(?:api[_-]?key|key[_-]?id|secret|token|password|passwd|authorization|signature))"
+    re.compile(r"(?i)([\w-]*(?:api[_-]?key|key[_-]?id|secret|token|password|passwd|authorization|signature)[\w-]*)"
                r"(\"?\s*[=:]\s*\"?)([^\s\"'&,;]{4,})"),
     re.compile(r"(?i)(/bot)\d{5,}:[a-z0-9_-]{20,}"),  # Telegram puts the token into the path
     re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),

@@ -1,0 +1,109 @@
+"""doctor looks at everything; backup and restore bring it back."""
+
+import json
+from datetime import date
+
+import pytest
+
+from tradekit.store import open_store
+
+
+def rows_of(done):
+    return {row["check"]: row for row in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("preset", ["day", "moo", "crypto"])
+def test_a_fresh_desk_is_well(preset, line, new_desk):
+    done = line("-C", new_desk(preset), "doctor", "--json", env={"TRADEKIT_CLOCK": "2026-02-13T15:00:00Z"})
+    assert done.returncode == 0, done.stderr
+    assert all(row["ok"] for row in rows_of(done).values())
+    assert {"python", "desk.yaml", "desk.db", "sessions", "file modes", "locks", "disk space"} <= set(rows_of(done))
+
+
+def break_settings(desk):
+    (desk / "desk.yaml").write_text("risk: {max_postions: 3}")
+
+
+def break_strategy(desk):
+    text = (desk / "desk.yaml").read_text()
+    (desk / "desk.yaml").write_text(text.replace("strategies: [momentum]", "strategies: [momentun]"))
+
+
+def break_schedule(desk):
+    text = (desk / "desk.yaml").read_text()
+    (desk / "desk.yaml").write_text(text.replace("at: close+5m", "at: close+5x"))
+
+
+def break_universe(desk):
+    (desk / "universe.yaml").write_text("large: [aapl]")
+
+
+def break_books(desk):
+    (desk / "desk.db").write_bytes(b"SQLite format 3\0" + bytes(5000))
+
+
+def break_bars(desk):
+    (desk / "bars.db").write_bytes(b"not a database, but long enough to look at" * 100)
+
+
+def break_modes(desk):
+    (desk / "desk.yaml").chmod(0o644)
+
+
+@pytest.mark.parametrize(("breaking", "row"), [
+    (break_settings, "desk.yaml"), (break_strategy, "strategies"), (break_schedule, "schedule"),
+    (break_universe, "universe.yaml"), (break_books, "desk.db"), (break_bars, "bars"), (break_modes, "file modes"),
+])  # fmt: skip
+def test_what_is_broken_is_a_failed_row_and_7(breaking, row, line, new_desk):
+    desk = new_desk()
+    breaking(desk)
+    done = line("-C", desk, "doctor", "--json")
+    assert done.returncode == 7
+    assert rows_of(done)[row]["ok"] is False
+    assert rows_of(done)[row]["found"]
+    assert row in done.stderr
+
+
+def test_a_short_session_table_is_extended(line, new_desk):
+    desk = new_desk()
+    done = line("-C", desk, "doctor", "--json", env={"TRADEKIT_CLOCK": "2027-03-01T15:00:00Z"})
+    assert done.returncode == 0, done.stderr
+    assert rows_of(done)["sessions"]["found"].startswith("extended")
+    store = open_store(desk / "desk.db", readonly=True)
+    last = store.sessions.last()
+    store.close()
+    assert last is not None
+    assert last > date(2028, 3, 1)
+
+
+def test_backup_and_restore(line, new_desk):
+    desk = new_desk()
+    done = line("-C", desk, "backup", "safe", "--json", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    assert {row["file"] for row in json.loads(done.stdout)} == {
+        "safe/desk.db", "safe/desk.yaml", "safe/universe.yaml",
+    }  # fmt: skip
+    assert line("-C", desk, "backup", "safe", cwd=desk).returncode == 2
+    (desk / "desk.db").write_bytes(b"damaged")
+    assert line("-C", desk, "runs").returncode == 9
+    assert line("-C", desk, "restore", "safe", "--dry-run", cwd=desk).returncode == 0
+    assert line("-C", desk, "runs").returncode == 9
+    done = line("-C", desk, "restore", "safe", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    assert "restore" in line("-C", desk, "runs", "--csv").stdout
+    assert (desk / "desk.db.before-restore").read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize("source", ["nowhere", "reports", "desk.yaml"])
+def test_what_is_no_backup_is_refused(source, line, new_desk):
+    desk = new_desk()
+    before = (desk / "desk.db").read_bytes()
+    done = line("-C", desk, "restore", desk / source)
+    assert done.returncode in (2, 9)
+    assert (desk / "desk.db").read_bytes() == before
+
+
+def test_version(line):
+    done = line("version", "--json")
+    assert json.loads(done.stdout)["tradekit"]
+    assert line("--version").returncode == 0
