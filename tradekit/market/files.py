@@ -1,6 +1,5 @@
 """CSV and Parquet files of bars as columns: symbol codes, epoch milliseconds, five floats."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("symbol", "ts", "open", "high", "low", "close", "volume")
 NO_TIME = np.iinfo(np.int64).min  # what stands for a time that could not be read
-AWARE = re.compile(r"(Z|[+-]\d\d:?\d\d)$", re.IGNORECASE)
+AWARE = r"(?:[Zz]|[+-]\d\d:?\d\d)$"
+DATED = r"^\d{4}-\d\d-\d\d"  # anything else is no time, with or without a zone
 # Epoch numbers by their size: seconds until the year 5138, then milli-, micro- and nanoseconds.
 EPOCH_UNITS = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (float("inf"), 1e-6))
 
@@ -86,20 +86,23 @@ def _csv(path: Path) -> "pd.DataFrame":
     """Text stays exact: prices are read to the nearest double, and a symbol named NA stays a symbol."""
     import pandas as pd
 
+    old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)  # newer ones are exact unasked
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
     nothing = ["", "NaN", "nan", "null", "None"]
     try:
         head = pd.read_csv(path, nrows=0)
         kept = [name for name in head.columns if str(name).strip().lower() in COLUMNS]
         text = [name for name in kept if str(name).strip().lower() == "symbol"]
-        return pd.read_csv(
+        frame: pd.DataFrame = pd.read_csv(
             path,
             usecols=kept,
             dtype=dict.fromkeys(text, "object"),
             keep_default_na=False,
             na_values={name: ([""] if name in text else nothing) for name in kept},
-            float_precision="round_trip",
             low_memory=False,
+            **exact,
         )
+        return frame
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         raise UsageError(f"{path}: not a readable CSV file ({str(error).splitlines()[0]})") from None
 
@@ -118,11 +121,12 @@ def _times(column: "Series", zone: str | None, path: Path, daily: bool) -> tuple
         text = column.astype("string").str.strip()
         if bool(text.str.fullmatch(r"\d+(\.\d+)?").fillna(True).all()):
             return _epoch(pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)), False
-        aware = text.str.contains(AWARE).fillna(True)
-        if bool(aware.all()):
+        dated = text.str.contains(DATED).fillna(False).astype(bool)
+        aware = text[dated].str.contains(AWARE)
+        if len(aware) and bool(aware.all()):
             times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
             return _milliseconds(times.dt.tz_localize(None)), False
-        if bool((aware & text.notna()).any()):
+        if bool(aware.any()):
             raise UsageError(f"{path}: some times have a zone and some have none", "write all of them with one")
         column = pd.to_datetime(text, format="ISO8601", errors="coerce")
     naive = _milliseconds(column)
