@@ -7,7 +7,7 @@ import msgspec
 from tradekit.brokers.base import BrokerFill
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
-from tradekit.desk.plans import plan_of, price_levels
+from tradekit.desk.plans import level_now, plan_of, price_levels
 from tradekit.ids import fill_id, position_id
 from tradekit.model import Fill, Mark, Order
 from tradekit.store import Booked, Opening
@@ -110,27 +110,17 @@ def set_levels(desk: Desk, name: str) -> None:
         return
     stop, target = price_levels(desk, position)
     desk.store.positions.set_plan(name, position.plan, stop, target)
-    if desk.store.marks.get(name) is None:
-        desk.store.marks.save(
-            [
-                Mark(
-                    position_id=name,
-                    at=desk.clock.now(),
-                    judged_to=position.opened_at,
-                    last_price=position.avg_price,
-                    high=position.avg_price,
-                    low=position.avg_price,
-                    target_hit=starts_armed(position.plan),
-                    stop_price=stop,
-                )
-            ]
+    mark = desk.store.marks.get(name)
+    if mark is None:
+        mark = Mark(
+            position_id=name,
+            at=desk.clock.now(),
+            judged_to=position.opened_at,
+            last_price=position.avg_price,
+            high=position.avg_price,
+            low=position.avg_price,
         )
-
-
-def starts_armed(plan: dict[str, object]) -> bool:
-    """A trail from entry is armed from the first bar."""
-    found = plan_of(plan)
-    return found.trail is not None and found.trail_from == "entry"
+    desk.store.marks.save([msgspec.structs.replace(mark, stop_price=level_now(desk, position, mark))])
 
 
 def as_plan(plan: dict[str, object], **changes: object) -> dict[str, object]:

@@ -34,15 +34,17 @@ def track(desk: Desk) -> list[Mark]:
     """Score every open position for a reversal and count the checks in which the market was dead."""
     reconcile(desk)
     _check_dead(desk)
-    marks = []
+    marks: list[Mark] = []
+    before: dict[str, int | None] = {}
     for position in desk.store.positions.open():
         mark = desk.store.marks.get(position.id)
         if mark is None or _judged(desk, mark):
             continue
+        before[position.id] = mark.reversal_score
         marks.append(_scored(desk, position, mark))
     desk.store.marks.save(marks)
     for mark in marks:
-        _warn(desk, mark)
+        _warn(desk, mark, before.get(mark.position_id))
     desk.count("tracked", len(marks))
     return marks
 
@@ -77,15 +79,17 @@ def _scored(desk: Desk, position: Position, mark: Mark) -> Mark:
     return msgspec.structs.replace(mark, reversal_at=now, reversal_score=found.score, note=found.because)
 
 
-def _warn(desk: Desk, mark: Mark) -> None:
-    if mark.reversal_score is None or mark.reversal_score < desk.settings.exits.reversal_alert:
+def _warn(desk: Desk, mark: Mark, before: int | None) -> None:
+    """Say it when the score has risen; one that stands is in the marks."""
+    score = mark.reversal_score
+    if score is None or score < desk.settings.exits.reversal_alert or score <= (before or 0):
         return
     position = desk.store.positions.get(mark.position_id)
     if position is not None:
         alert(
             desk,
             "reversal",
-            f"{position.symbol}: reversal score {mark.reversal_score} of 13: {mark.note}",
+            f"{position.symbol}: {mark.note}",
             symbol=position.symbol,
             ref=position.id,
             score=mark.reversal_score,

@@ -12,7 +12,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.halts import raise_automatic_halts
-from tradekit.desk.plans import held_of, plan_levels, plan_of
+from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import catch_up, warn_unknown
 from tradekit.desk.sell import sell, working_exit
@@ -102,7 +102,7 @@ def look(desk: Desk, position: Position, *, flatten: bool, dead: bool) -> Seen:
         last_price=price.last if price else mark.last_price,
         high=dec(round(held.high, 10)),
         low=dec(round(low, 10)),
-        target_hit=held.armed,
+        target_hit=held.armed and plan.arm,
         stop_price=None if isnan(level) else dec(round(level, 10)),
     )
     return Seen(changed, found, asked)
@@ -238,14 +238,12 @@ def keep_protected(desk: Desk, position: Position) -> None:
 
 
 def _first_mark(desk: Desk, position: Position) -> Mark:
-    plan = plan_of(position.plan)
     return Mark(
         position_id=position.id,
         at=desk.clock.now(),
         judged_to=position.opened_at,
         high=position.avg_price,
         low=position.avg_price,
-        target_hit=plan.trail is not None and plan.trail_from == "entry",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tradekit.desk.desk import Desk
-from tradekit.exits import levels, protect_level
+from tradekit.exits import begin, level_in_force, levels, protect_level
 from tradekit.exits.base import Held, Plan
 from tradekit.model import ExitPlan, Mark, Position
 from tradekit.money import dec
@@ -45,9 +45,15 @@ def average_true_range(desk: Desk, position: Position, plan: ExitPlan) -> float 
 
 
 def price_levels(desk: Desk, position: Position) -> tuple[Decimal | None, Decimal | None]:
-    """Stop and target as prices; None where the plan has none."""
+    """Stop (or the first level of a trail from entry) and target as prices; None where the plan has none."""
     found = plan_levels(desk, position)
-    return _price(found.stop), _price(found.close_above if isnan(found.target) else found.target)
+    first = level_in_force(begin(found, float(position.avg_price), position.opened_at.timestamp()), found)
+    return _price(first), _price(found.close_above if isnan(found.target) else found.target)
+
+
+def level_now(desk: Desk, position: Position, mark: Mark) -> Decimal | None:
+    """The hard or trailing stop in force for the next bar."""
+    return _price(level_in_force(held_of(position, mark), plan_levels(desk, position)))
 
 
 def held_of(position: Position, mark: Mark) -> Held:

@@ -57,6 +57,7 @@ def pin_account(desk: Desk) -> None:
     found, pinned = desk.broker.account().account_id, desk.store.meta.get("account_id")
     if pinned is None:
         desk.store.meta.set("account_id", found)
+        desk.store.meta.set("broker", desk.broker.name)
     elif pinned != found:
         raise UsageError(
             f"this desk trades account {pinned}, the venue answered for {found}",
@@ -190,9 +191,8 @@ def _entry_lives(desk: Desk, order: Order) -> bool:
 def notice_external(desk: Desk) -> None:
     """Less at the venue than we own, in two reads a grace time apart: somebody sold by hand."""
     owned = {symbol: qty for symbol, qty in desk.store.owned().items() if qty > 0}
-    if not owned:
-        return
     there = {position.symbol: position.qty for position in desk.broker.positions()}
+    note_foreign(desk, owned, there)
     now = desk.clock.now()
     for symbol, qty in owned.items():
         missing = qty - max(ZERO, there.get(symbol, ZERO))
@@ -207,6 +207,14 @@ def notice_external(desk: Desk) -> None:
         elif (now - parse_time(first)).total_seconds() >= GRACE_S:
             _close_external(desk, symbol, missing)
             desk.store.meta.set(key, None)
+
+
+def note_foreign(desk: Desk, owned: dict[str, Decimal], there: dict[str, Decimal]) -> None:
+    """What the account holds beyond ours, for `positions` to show with a lock."""
+    extra = {symbol: qty - owned.get(symbol, ZERO) for symbol, qty in there.items()}
+    found = {symbol: qty for symbol, qty in sorted(extra.items()) if qty > 0}
+    if found != desk.store.unmanaged():
+        desk.store.set_unmanaged(found)
 
 
 def _close_external(desk: Desk, symbol: str, missing: Decimal) -> None:

@@ -24,7 +24,7 @@ from tradekit.model import (
 ORDER_OF_STEPS = (
     "market", "scan", "candidate", "decision", "risk", "exit", "event", "order", "fill", "position", "trade",
 )  # fmt: skip
-TOLD = frozenset({"order.intended", "order.sent", "fill", "veto", "order.intended", "trade.closed"})  # events that only repeat a record
+TOLD = frozenset({"fill", "veto", "order.intended", "order.sent", "trade.closed"})  # events that only repeat a record
 
 
 class Step(Record, frozen=True, kw_only=True):

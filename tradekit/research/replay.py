@@ -179,6 +179,7 @@ def _live(folder: Path, options: ReplayOptions, progress: Progress) -> None:
     clock = ManualClock(datetime.combine(options.first, time(), UTC))
     try:
         desk = build(folder, store, clock=clock, ahead=options.last - options.first)
+        desk.say = lambda text: None  # alerts of that day are in its events
         sessions = desk.calendar.between(options.first, options.last)
         _check(desk, sessions, options)
         _walk(desk, clock, sessions, options.until, progress)
