@@ -146,7 +146,7 @@ def test_a_prefix_holds_every_bar_that_has_ended(store):
     """The cut in SQL counts as if no bar were missing: never too short."""
     put(store, "AAPL", flat(DAY)[[0, 1, 5, 6, 300]])
     [key] = store.keys(TODAY)
-    for until in range(0, 400):
+    for until in range(400):
         end = int(key.first_s) + 60 * until
         got = len(store.blobs(TODAY, [key], end)[0]) // 48
         assert got >= (stored(store)[:, 0] + 60 <= end).sum()

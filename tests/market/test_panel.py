@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 
 from tests.market.tape import (
-    CALENDAR, DAY, HALF, NOW, SHARED, calendar, et, flat, market, needs_shared, new_store, put, put_daily, weekdays,
+    CALENDAR,
+    DAY,
+    HALF,
+    NOW,
+    SHARED,
+    calendar,
+    et,
+    flat,
+    market,
+    needs_shared,
+    new_store,
+    put,
+    put_daily,
+    weekdays,
 )  # fmt: skip
 from tradekit.calendar import ExchangeCalendar
 from tradekit.errors import UsageError

@@ -64,7 +64,8 @@ def test_a_weekend_has_no_session_and_a_wrong_name_is_named():
 def test_the_hosts_zone_changes_nothing(zone):
     code = (
         "from datetime import date; from tradekit.market.sessions import build;"
-        "print([(str(s.day), s.open.isoformat(), s.close.isoformat()) for s in build('XNYS', date(2026,3,6), date(2026,3,9))])"
+        "found = build('XNYS', date(2026, 3, 6), date(2026, 3, 9));"
+        "print([(str(s.day), s.open.isoformat(), s.close.isoformat()) for s in found])"
     )
     out = subprocess.run([sys.executable, "-c", code], env={"TZ": zone}, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == str(
