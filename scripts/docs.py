@@ -28,7 +28,9 @@ def commands_page() -> str:
 def help_of(name: str, entry: Entry) -> str:
     """What `tradekit NAME --help` prints, at a fixed width."""
     program: Any = command(name, entry)
-    context = program.context_class(program, info_name=f"tradekit {name}", terminal_width=WIDTH, max_content_width=WIDTH)
+    context = program.context_class(
+        program, info_name=f"tradekit {name}", terminal_width=WIDTH, max_content_width=WIDTH
+    )
     return "\n".join(line.rstrip() for line in program.get_help(context).rstrip().splitlines())
 
 

@@ -35,8 +35,8 @@ def handled() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        for each, handler in old.items():
+            signal.signal(each, handler)
 
 
 @contextmanager
