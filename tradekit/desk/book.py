@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from tradekit.base.crashpoint import crash_point
 from tradekit.brokers.base import BrokerFill
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
@@ -80,6 +81,7 @@ def _book(desk: Desk, order: Order, found: BrokerFill) -> Booked:
                 reason=trade.exit_reason,
             )
             desk.count("closed")
+    crash_point("fill_committed")
     desk.count("fills")
     return booked
 

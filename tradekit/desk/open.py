@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tradekit import __version__
+from tradekit.base.crashpoint import VARIABLE, crash_point
 from tradekit.base.interrupts import handled
 from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings, load_universe
@@ -20,7 +21,7 @@ from tradekit.config import Settings, Symbol
 from tradekit.desk.desk import Desk
 from tradekit.desk.dry import DryBroker
 from tradekit.desk.events import alert
-from tradekit.errors import ConfigError, TradekitError
+from tradekit.errors import ConfigError, TradekitError, UsageError
 from tradekit.ids import run_id
 from tradekit.model import Run
 from tradekit.store import Store, open_store
@@ -163,6 +164,12 @@ def half_spread_of(settings: Settings, universe: Mapping[str, Symbol]) -> Callab
     return of
 
 
+def check_crash_point(desk: Desk) -> None:
+    """Crash points are for tests: a venue with real money refuses them."""
+    if os.environ.get(VARIABLE) and desk.broker.capabilities.live:
+        raise UsageError(f"{VARIABLE} is set and {desk.broker.name} trades real money", f"unset {VARIABLE}")
+
+
 def open_paper(desk: Desk) -> Broker:
     """The simulated venue over the desk's own bars."""
     from tradekit.brokers.paper import PaperBroker
@@ -200,7 +207,9 @@ class LazyStrategies(Mapping[str, "Strategy"]):
         if name not in self._built:
             from tradekit.strategies import build as build_strategy
 
-            self._built[name] = build_strategy(name, self._settings.strategies.get(name, {}))
+            self._built[name] = build_strategy(
+                name, self._settings.strategies.get(name, {}), self._settings.strategy_defaults()
+            )
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -237,6 +246,8 @@ def running(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
 
 def _start(desk: Desk, command: str, argv: str) -> Run:
     now = desk.clock.now()
+    if os.environ.get(VARIABLE):
+        check_crash_point(desk)
     with desk.store.transaction():
         for dead in desk.store.runs.unfinished():
             if dead.command != command:
@@ -259,6 +270,7 @@ def _start(desk: Desk, command: str, argv: str) -> Run:
                 settings_hash=desk.settings_hash,
             )
         )
+    crash_point("run_row_open")
     desk.run, desk.events, desk.counts = run, [], {}
     return run
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from tradekit.base.crashpoint import crash_point
 from tradekit.base.interrupts import shielded
 from tradekit.base.locks import Lock
 from tradekit.brokers.base import BrokerOrder, OrderRequest
@@ -70,6 +71,7 @@ def send(desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True) -> O
             if not gate() or not desk.store.orders.add(order):
                 return None
             event(desk, "order.intended", symbol=order.symbol, ref=order.id, **_arrival(desk, order))
+        crash_point("intent_committed")
         return transmit(desk, order)
 
 
@@ -96,6 +98,7 @@ def transmit(desk: Desk, order: Order) -> Order:
             submitted_at=sent_at,
             kind="alert.order-unknown",
         )
+    crash_point("response_read")
     if answer.client_order_id not in (None, order.client_order_id) or answer.symbol != order.symbol:
         error = f"the venue answered for {answer.symbol} {answer.client_order_id}"
         return note(
@@ -108,7 +111,9 @@ def transmit(desk: Desk, order: Order) -> Order:
         )
     with desk.store.transaction():
         event(desk, "order.sent", symbol=order.symbol, ref=order.id, acknowledged_at=iso(answer.submitted_at))
-        return take_over(desk, order, answer, submitted_at=sent_at)
+        noted = take_over(desk, order, answer, submitted_at=sent_at)
+    crash_point("response_committed")
+    return noted
 
 
 def _arrival(desk: Desk, order: Order) -> dict[str, str]:
@@ -185,6 +190,7 @@ def request_cancel(desk: Desk, order: Order, because: str) -> Order:
             )
         try:
             desk.broker.cancel(order.broker_order_id)
+            crash_point("cancel_sent")
         except BrokerError as problem:
             event(
                 desk,

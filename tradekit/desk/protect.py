@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from tradekit.base.crashpoint import crash_point
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.orders import cancel_and_wait, new_order, send
@@ -77,6 +78,7 @@ def _place(desk: Desk, name: str, level: Decimal) -> Order | None:
     sent = send(desk, order)
     if sent is not None and sent.status not in ("rejected", "unknown"):
         desk.store.positions.set_protected(position.id, sent.id)
+        crash_point("stop_committed")
         desk.count("stops")
     elif sent is not None and sent.status == "rejected":
         _warn(desk, position, sent)

@@ -8,6 +8,7 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import cast
 
+from tradekit.base.crashpoint import crash_point
 from tradekit.brokers.base import (
     BrokerAccount,
     BrokerFill,
@@ -159,7 +160,9 @@ class PaperBroker:
                 self._engine.fill_inside(taken, bar, order.decision_price)
             state = self._engine.state
             state.orders = [working for working in state.orders if working.working]
-            return self._answer(taken)
+            answer = self._answer(taken)
+        crash_point("request_sent")  # accepted and kept; the caller does not know it yet
+        return answer
 
     def cancel(self, broker_order_id: str) -> None:
         """Ask for a cancel. A bar that has begun may still fill the order at its open, and until then it is open."""
