@@ -1,5 +1,6 @@
 """desk.yaml and universe.yaml: what is accepted, and how what is not is named."""
 
+import os
 from decimal import Decimal as D
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradekit.base import settings_file
 from tradekit.base.settings_file import changed, load_settings, settings_from, universe_from
 from tradekit.base.yaml_text import quoted, yaml_value
 from tradekit.commands.init import PRESETS
@@ -261,3 +263,56 @@ def test_a_missing_file_and_a_wrong_encoding(tmp_path):
     (tmp_path / "desk.yaml").write_bytes(b"desk: {name: \xff}")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_settings(tmp_path, {})
+
+
+# the copy of what was parsed
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A desk.yaml and an environment with a cache folder of its own."""
+    (tmp_path / "desk.yaml").write_text("# hi\nrisk:\n  max_positions: 3\npaper: {cash: 0.1, holdings: {ON: 1}}\n")
+    return tmp_path, {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def test_the_second_reading_is_the_same_and_needs_no_yaml(kept, monkeypatch):
+    desk, environ = kept
+    first = load_settings(desk, environ)
+    monkeypatch.setattr(settings_file, "parse", None)
+    second = load_settings(desk, environ)
+    assert second == first
+    assert second.place("risk", "max_positions") == "desk.yaml:3"
+    assert load_settings(desk, {**environ, "TRADEKIT_SET__RISK__MAX_POSITIONS": "4"}).settings.risk.max_positions == 4
+
+
+def test_a_changed_file_is_read_again_even_at_the_same_time_and_size(kept):
+    desk, environ = kept
+    load_settings(desk, environ)
+    facts = (desk / "desk.yaml").stat()
+    (desk / "desk.yaml").write_text((desk / "desk.yaml").read_text().replace(": 3", ": 5"))
+    os.utime(desk / "desk.yaml", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert load_settings(desk, environ).settings.risk.max_positions == 5
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"\x94\x01"])
+def test_a_damaged_copy_is_ignored(damage, kept):
+    desk, environ = kept
+    load_settings(desk, environ)
+    (copy,) = (desk / "cache" / "tradekit" / "settings").iterdir()
+    assert copy.stat().st_mode & 0o777 == 0o600
+    copy.write_bytes(damage)
+    assert load_settings(desk, environ).settings.risk.max_positions == 3
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_error(kept):
+    desk, environ = kept
+    (desk / "cache").write_text("a file")
+    assert load_settings(desk, environ).settings.risk.max_positions == 3
+
+
+def test_a_wrong_file_is_not_kept_and_stays_wrong(kept):
+    desk, environ = kept
+    (desk / "desk.yaml").write_text("risk: {max_postions: 3}")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="max_postions"):
+            load_settings(desk, environ)

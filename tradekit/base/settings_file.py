@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
+from tradekit.base.settings_cache import remember, remembered
 from tradekit.base.universe_file import SYMBOL, load_universe, universe_from
 from tradekit.base.yaml_text import Keys, Problem, changed, dotted, kind_of, listing, parse, read_text, yaml_value
 from tradekit.config import Settings
@@ -52,7 +53,15 @@ def load_settings(
     Raises ConfigError that lists every wrong key, type and range.
     """
     path = desk / "desk.yaml"
-    return settings_from(read_text(path), path, environ, overrides)
+    text = read_text(path)
+    known = remembered(text, path, environ)
+    if known is not None:
+        return _judged(*known, [], path, environ, overrides or {})
+    problems: list[Problem] = []
+    tree, lines = parse(text, path, problems)
+    if not problems:
+        remember(text, path, environ, tree, lines)
+    return _judged(tree, lines, problems, path, environ, overrides or {})
 
 
 def settings_from(
@@ -61,11 +70,22 @@ def settings_from(
     """Settings from the text of desk.yaml; `path` is for messages only. Raises ConfigError."""
     problems: list[Problem] = []
     tree, lines = parse(text, path, problems)
+    return _judged(tree, lines, problems, path, environ, overrides or {})
+
+
+def _judged(
+    tree: Any,
+    lines: Mapping[Keys, int],
+    problems: list[Problem],
+    path: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+) -> Loaded:
     if not isinstance(tree, dict):
         problems.append(Problem(f"{path.name}:1", f"the file is {kind_of(tree)}, not a mapping of sections", 1))
         tree = {}
     named: dict[Keys, str] = {keys: f"{path.name}:{line}" for keys, line in lines.items()}
-    for keys, value, origin in [*_from_environment(environ), *_from_caller(overrides or {})]:
+    for keys, value, origin in [*_from_environment(environ), *_from_caller(overrides)]:
         _put(tree, keys, value)
         named = {k: o for k, o in named.items() if k[: len(keys)] != keys}
         named[keys] = origin
