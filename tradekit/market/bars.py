@@ -179,6 +179,20 @@ class BarStore:
         )
         return [Series(*row) for row in self._db.execute(sql, (symbol, timeframe_s))]
 
+    def symbols(self, until: str, source: str | None = None) -> list[str]:
+        """The symbols with a series (of a source) that begins by `until`, sorted."""
+        sql = (
+            "SELECT symbol FROM axis WHERE i IN"
+            " (SELECT i FROM series WHERE first <= ?1 AND (?2 IS NULL OR source = ?2))"
+            " ORDER BY symbol"
+        )
+        return [symbol for (symbol,) in self._db.execute(sql, (until, source))]
+
+    def daily_spans(self) -> list[tuple[int, str, str, str]]:
+        """(place, source, first, last) of all daily series, by source."""
+        sql = "SELECT i, source, first, last FROM series WHERE timeframe_s = ? ORDER BY source"
+        return self._db.execute(sql, (DAY_S,)).fetchall()
+
     def summary(self) -> list[dict[str, Any]]:
         """One row per source and timeframe: symbols, first, last, sessions, bars."""
         sql = (

@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradekit.calendar import Calendar
-from tradekit.market.bars import COLUMNS, DAY_S, FIELDS, BarStore, Series, doubles
+from tradekit.market.bars import COLUMNS, DAY_S, FIELDS, BarStore, doubles
 from tradekit.model import PriceBar, Quote, Session
 from tradekit.money import dec, wire
 
@@ -135,9 +135,8 @@ class Market:
     def _forget(self) -> None:
         self._days: dict[tuple[str, date], Day | None] = {}
         self._sessions: dict[str, list[str]] = {}
-        self._series: dict[str, list[Series]] = {}
+        self._spans: dict[str, list[tuple[str, str, str]]] = {}
         self._columns: dict[tuple[str, str, str], array[float]] = {}
-        self._last_regular: tuple[str, date] | None = None
         self.cache: dict[Any, Any] = {}  # for panel.py: what it read of complete sessions
 
     def refresh(self) -> None:
@@ -173,10 +172,11 @@ class Market:
         seconds, source, blob = rows[0]  # finest first, then by the source's name
         return Day(symbol, self.calendar.on(day), seconds, source, blob)
 
-    def _symbol_series(self, symbol: str) -> list[Series]:
-        found = self._series.get(symbol)
+    def _daily_spans(self, symbol: str) -> list[tuple[str, str, str]]:
+        found = self._spans.get(symbol)
         if found is None:
-            found = self._series[symbol] = self.store.series(symbol)
+            found = [(s.source, s.first, s.last) for s in self.store.series(symbol, DAY_S)]
+            self._spans[symbol] = found
         return found
 
     def daily_source(self, symbol: str, before: date) -> str | None:
@@ -187,7 +187,7 @@ class Market:
         """
         key = ("daily source", symbol, before)
         if key not in self.cache:
-            self.cache[key] = choose_source(self._symbol_series(symbol), self._cut(before), self.source)
+            self.cache[key] = choose_source(self._daily_spans(symbol), self._cut(before), self.source)
         source: str | None = self.cache[key]
         return source
 
@@ -207,9 +207,7 @@ class Market:
     def symbols(self, at: datetime) -> list[str]:
         """All symbols with a bar in a session up to that of `at`, sorted."""
         self._look(at)
-        today = self.calendar.day(at).isoformat()
-        wanted = {s.symbol for s in self.store.series() if s.first <= today and self.source in (None, s.source)}
-        return sorted(wanted)
+        return self.store.symbols(self.calendar.day(at).isoformat(), self.source)
 
     def has_intraday(self, first: date, last: date) -> bool:
         """Is there any intraday bar in the sessions from `first` to `last`?"""
@@ -451,13 +449,16 @@ class Market:
         return half_hour_range(self, symbol, session, at)
 
 
-def choose_source(series: Sequence[Series], cut: str, wanted: str | None) -> str | None:
-    """The source of daily bars up to the day `cut`: `wanted`, or the most recent one, or the first by name."""
-    there = [s for s in series if s.timeframe_s == DAY_S and s.first <= cut]
-    if wanted is not None:
-        return wanted if any(s.source == wanted for s in there) else None
-    newest = max((min(s.last, cut) for s in there), default="")
-    return min((s.source for s in there if min(s.last, cut) == newest), default=None)
+def choose_source(spans: Sequence[tuple[str, str, str]], cut: str, wanted: str | None) -> str | None:
+    """The source of daily bars up to the day `cut`: `wanted`, or the most recent one, or the first by name.
+
+    `spans` are (source, first day, last day), sorted by source.
+    """
+    best, newest = None, ""
+    for source, first, last in spans:
+        if first <= cut and wanted in (None, source) and min(last, cut) > newest:
+            best, newest = source, min(last, cut)
+    return best
 
 
 def daily_bar(symbol: str, session: Session, row: Row) -> PriceBar:

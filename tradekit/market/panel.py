@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradekit.errors import UsageError
-from tradekit.market.bars import COLUMNS, DAY_S, FIELDS, ROW_BYTES, Key, Series
+from tradekit.market.bars import COLUMNS, DAY_S, FIELDS, ROW_BYTES, Key
 from tradekit.market.market import choose_source
 from tradekit.model import Session
 from tradekit.strategies.base import Array, Panel, Today
@@ -105,10 +105,11 @@ class Feeds:
         cut = past.day.isoformat() if past else ""
         if len(self.symbols) < 50:
             return [self.market.daily_source(symbol, session) for symbol in self.symbols]
-        series: dict[str, list[Series]] = {}
-        for one in self.store.series(timeframe_s=DAY_S):
-            series.setdefault(one.symbol, []).append(one)
-        return [choose_source(series.get(symbol, ()), cut, self.market.source) for symbol in self.symbols]
+        spans: dict[int, list[tuple[str, str, str]]] = {}
+        for place, *span in self.store.daily_spans():
+            spans.setdefault(place, []).append((span[0], span[1], span[2]))
+        nothing: list[tuple[str, str, str]] = []
+        return [choose_source(spans.get(place, nothing), cut, self.market.source) for place in self.places.tolist()]
 
     def history(self, past: list[Session]) -> Array:
         """[5, time, symbol]: stored daily rows; where one is missing, built from regular intraday bars of the feed."""
