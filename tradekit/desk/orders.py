@@ -113,7 +113,7 @@ def transmit(desk: Desk, order: Order) -> Order:
         event(desk, "order.sent", symbol=order.symbol, ref=order.id, acknowledged_at=iso(answer.submitted_at))
         noted = take_over(desk, order, answer, submitted_at=sent_at)
     crash_point("response_committed")
-    return noted
+    return refresh(desk, noted) if answer.filled_qty else noted
 
 
 def _arrival(desk: Desk, order: Order) -> dict[str, str]:
