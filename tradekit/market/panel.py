@@ -105,9 +105,13 @@ class Feeds:
         cut = past.day.isoformat() if past else ""
         if len(self.symbols) < 50:
             return [self.market.daily_source(symbol, session) for symbol in self.symbols]
+        found = self.store.daily_spans()
+        if len({source for _, source, _, _ in found}) == 1 and self.market.source in (None, found[0][1]):
+            known = {place for place, _, first, _ in found if first <= cut}  # one feed, as most desks have
+            return [found[0][1] if place in known else None for place in self.places.tolist()]
         spans: dict[int, list[tuple[str, str, str]]] = {}
-        for place, *span in self.store.daily_spans():
-            spans.setdefault(place, []).append((span[0], span[1], span[2]))
+        for place, source, first, last in found:
+            spans.setdefault(place, []).append((source, first, last))
         nothing: list[tuple[str, str, str]] = []
         return [choose_source(spans.get(place, nothing), cut, self.market.source) for place in self.places.tolist()]
 
