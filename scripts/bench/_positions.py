@@ -9,18 +9,21 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradekit.base.settings_file import changed
+from tradekit.desk.open import open_desk
 from tradekit.market.bars import BarStore
 from tradekit.model import Adjustment, Mark
+from tradekit.money import dec
 from tradekit.store import Opening, open_store
 
 DAY = date(2026, 2, 13)
 AT = datetime(2026, 2, 13, 14, 31, tzinfo=UTC)
-PLAN = {"intent": "swing", "stop": 0.6, "target": 5.0, "trail": 0.5, "flat_before_close_s": None}
+PLAN = {"intent": "swing", "stop": 0.3, "target": 5.0, "trail": 0.3, "flat_before_close_s": None}
 
 
 def main(desk: Path, n: int) -> None:
-    """Positions of 10 shares each, bought at 100."""
+    """Positions of 10 shares each, bought at the last close."""
     names = symbols_of(desk, n)
+    prices = prices_of(desk, names)
     settings = desk / "desk.yaml"
     holdings = "{" + ", ".join(f"{name}: 10" for name in names) + "}"
     settings.write_text(changed(settings.read_text(), "paper.holdings", holdings, settings))
@@ -29,17 +32,17 @@ def main(desk: Path, n: int) -> None:
         for name in names:
             opens = Opening(
                 position_id=f"{name}-20260213T1431", strategy="momentum", cap="mid", intent="swing", plan=PLAN,
-                stop_price=Decimal(40), target_price=Decimal(600),
+                stop_price=prices[name] * 7 / 10, target_price=prices[name] * 6,
             )  # fmt: skip
             row = Adjustment(
-                id=f"a-{name}", at=AT, kind="adopt", symbol=name, qty=Decimal(10), amount=Decimal(1000), ref=None
+                id=f"a-{name}", at=AT, kind="adopt", symbol=name, qty=Decimal(10), amount=10 * prices[name], ref=None
             )
             store.book_adjustment(row, opens)
     store.marks.save(
         [
             Mark(
-                position_id=f"{name}-20260213T1431", at=AT, judged_to=AT, last_price=Decimal(100), high=Decimal(100),
-                low=Decimal(100), stop_price=Decimal(40),
+                position_id=f"{name}-20260213T1431", at=AT, judged_to=AT, last_price=prices[name], high=prices[name],
+                low=prices[name], stop_price=prices[name] * 7 / 10,
             )
             for name in names
         ]
@@ -56,6 +59,14 @@ def symbols_of(desk: Path, n: int) -> list[str]:
         return [f"S{k:03d}" for k in range(n)]
     with BarStore(desk / "bars.db") as bars:
         return sorted({one.symbol for one in bars.series() if one.symbol != "SPY"})[:n]
+
+
+def prices_of(desk: Path, names: list[str]) -> dict[str, Decimal]:
+    """The last closes before the day; 100 on a desk without bars."""
+    if not (desk / "bars.db").exists():
+        return dict.fromkeys(names, Decimal(100))
+    with open_desk(desk) as found:
+        return {name: dec(found.market.last_close_before(name, DAY) or 100) for name in names}
 
 
 if __name__ == "__main__":
