@@ -78,7 +78,9 @@ class MarketSettings(Section, frozen=True):
 
 class ScanSettings(Section, frozen=True):
     strategies: list[str] = field(default_factory=lambda: ["momentum"])
-    buy_types: list[str] = field(default_factory=lambda: ["open", "midday"])  # candidates of other scan types are recorded, never bought
+    buy_types: list[str] = field(
+        default_factory=lambda: ["open", "midday"]
+    )  # candidates of other scan types are recorded, never bought
     min_price: NonNegative = 5.0
     min_change: float = 0.005
     min_rvol: NonNegative = 1.2
@@ -194,9 +196,7 @@ class RiskSettings(Section, frozen=True):
     duplicate_s: Count = 60
     restricted: list[str] = []
     allowed: list[str] | None = None
-    regime: dict[str, Count] = field(
-        default_factory=lambda: {"up": 6, "sideways": 4, "down": 2, "dead": 0}
-    )
+    regime: dict[str, Count] = field(default_factory=lambda: {"up": 6, "sideways": 4, "down": 2, "dead": 0})
     day_trade_rule: Literal["none", "broker", "legacy", "settled-cash"] = "broker"
     skip_buys_when_healthy: bool = False
     healthy_positions: Count = 3

@@ -82,8 +82,9 @@ def test_half_a_day_gives_the_first_half_of_the_day(desk, day, tmp_path):
     """No look-ahead, though the day's full daily bars were imported before."""
     tradekit("-C", desk, "-q", "replay", DAY, "--until", "12:00", "--out", tmp_path / "half")
     noon = "2018-03-23T16:00:00.000000Z"
-    for table, at in (("scans", "at"), ("candidates", "at"), ("decisions", "at"), ("fills", "at"), ("risk_checks", "at"),
-                      ("events", "at"), ("runs", "started_at"), ("slots", "due_at")):  # fmt: skip
+    times = {"runs": "started_at", "slots": "due_at"}
+    for table in ("scans", "candidates", "decisions", "fills", "risk_checks", "events", "runs", "slots"):
+        at = times.get(table, "at")
         whole, half = rows(day, table, noon, at), rows(tmp_path / "half", table, noon, at)
         for row in whole:  # what a decision or a slot became later is not known at noon
             row.pop("status", None)
@@ -133,4 +134,5 @@ def test_a_day_without_session_or_bars_is_refused(desk):
     tradekit("-C", desk, "replay", "2018-03-20", code=5)
     tradekit("-C", desk, "replay", "yesterday", code=2)
     tradekit("-C", desk, "replay", DAY, "--until", "noon", code=2)
-    assert sorted(path.name for path in (desk / "replays").iterdir() if path.name.startswith(".")) == []
+    left = [path.name for path in (desk / "replays").iterdir() if path.name.startswith(".") and path.is_dir()]
+    assert left == []

@@ -17,8 +17,8 @@ def enter(
 ) -> None:
     """Turn pending decisions into orders: closes first, then buys through the risk gate.
 
-    Safe to run twice: a decision is used once. With - only the piped decisions count, and an empty pipe selects nothing;
-    6 when all of them were refused.
+    Safe to run twice: a decision is used once. With - only the piped decisions count; an empty pipe selects
+    nothing; 6 when all of them were refused.
     """
     from tradekit.commands._output import show
     from tradekit.commands._pipe import ids_from

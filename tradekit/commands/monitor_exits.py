@@ -20,10 +20,10 @@ def monitor_exits(
 
     Safe to run every minute: a position whose sell order is working is left alone.
     """
+    from tradekit.commands._options import seconds
     from tradekit.commands._output import show
     from tradekit.desk.monitor_exits import keep_monitoring, monitor_exits
     from tradekit.desk.open import open_desk
-    from tradekit.commands._options import seconds
 
     pause = None if every is None else seconds(every, "--every")
     with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run) as desk:

@@ -24,10 +24,10 @@ def plan(
 
     Safe to run twice: the same levels change nothing.
     """
+    from tradekit.commands._options import seconds
     from tradekit.commands._output import show
     from tradekit.desk.open import open_desk
     from tradekit.desk.operate import PlanOptions, plan
-    from tradekit.commands._options import seconds
 
     options = PlanOptions(
         symbol=symbol,

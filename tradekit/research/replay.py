@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings
 from tradekit.clock import ManualClock, iso
 from tradekit.config import Settings
@@ -137,7 +138,17 @@ def _done_before(target: Path, marker: Marker, force: bool) -> bool:
 
 @contextmanager
 def _workshop(target: Path) -> Iterator[Path]:
-    """A folder beside the target that is gone unless it was renamed."""
+    """A folder beside the target that is gone unless it was renamed; what a killed replay left is swept first.
+
+    Raises Busy where the same replay is being made.
+    """
+    with Lock(target.parent / f".{target.name}.lock", what=f"replay into {target}"):
+        for left in target.parent.glob(f".{target.name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield from _fresh(target)
+
+
+def _fresh(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield folder

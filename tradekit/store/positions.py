@@ -56,7 +56,8 @@ CREATE TABLE marks (
 """
 
 _COLUMNS = """p.id, p.symbol, p.side, p.qty, p.avg_price, p.opened_at, p.session, p.strategy, p.cap, p.intent, p.plan,
-    coalesce(m.stop_price, p.stop_price), p.target_price, coalesce(m.target_hit, 0), m.high, m.low, m.last_price, NULL, p.decision_id, p.master,
+    coalesce(m.stop_price, p.stop_price), p.target_price,
+    coalesce(m.target_hit, 0), m.high, m.low, m.last_price, NULL, p.decision_id, p.master,
     p.protected_by, p.cost"""
 _FROM = f"SELECT {_COLUMNS} FROM positions p LEFT JOIN marks m ON m.position_id = p.id"
 
