@@ -7,15 +7,18 @@ import fcntl
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from tradekit.clock import SystemClock
 from tradekit.errors import Busy, StoreError
 
 LEASE_BYTES = 256  # one write: a reader never sees half a lease
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.01
+_open_locks: "WeakSet[Lock]" = WeakSet()
 
 
 class Lock:
@@ -44,9 +47,11 @@ class Lock:
         """Take the lock or raise Busy; the file stays open between uses, so a second time is two system calls."""
         if self._fd < 0:
             self._fd = _open(self.path)
+            _open_locks.add(self)
         if not _try(self._fd):
             self._wait()
-        os.pwrite(self._fd, _lease(self.what), 0)
+        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+            os.pwrite(self._fd, _lease(self.what), 0)
 
     def release(self) -> None:
         """Let go; the file and its last lease stay."""
@@ -83,6 +88,15 @@ def holder(path: Path) -> tuple[int | None, str]:
         return int(lease["pid"]), str(lease["command"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, ""
+
+
+def _leave_to_parent() -> None:
+    """A forked child closes its copies: a kernel lock lives as long as any copy of the descriptor that took it."""
+    for lock in list(_open_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _open(path: Path) -> int:

@@ -11,12 +11,17 @@ from typing import Any
 from urllib.parse import quote
 
 from tradekit.errors import Busy, StoreError
+from tradekit.store.filesystem import is_network
 
 APPLICATION_ID = 0x74726B31  # "trk1"
 BUSY_MS = 5000
 SYNCHRONOUS = {"OFF": 0, "NORMAL": 1, "FULL": 2}
 
 Row = tuple[Any, ...]
+
+
+class DiskError(StoreError):
+    """The disk or the file failed under a statement: whoever wrote does not know what is on it, and must not go on."""
 
 
 def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
@@ -109,11 +114,12 @@ def _settle(db: Db, *, readonly: bool, synchronous: str) -> None:
         "busy_timeout": BUSY_MS,
         "synchronous": SYNCHRONOUS[synchronous],
         "trusted_schema": 0,
+        "cell_size_check": 1,  # a damaged page is met when it is read, not when it has done harm
     }
     if readonly:
         wanted["query_only"] = 1
     else:
-        wanted["journal_mode"] = journal_mode()
+        wanted["journal_mode"] = _journal_for(db.path)
     for name, value in wanted.items():
         db.rows(f"PRAGMA {name} = {value}")
         found = db.value(f"PRAGMA {name}")
@@ -123,6 +129,11 @@ def _settle(db: Db, *, readonly: bool, synchronous: str) -> None:
             )
 
 
+def _journal_for(path: Path) -> str:
+    mode = journal_mode()
+    return "truncate" if mode == "wal" and is_network(path) else mode  # WAL needs memory that hosts do not share
+
+
 def translated(error: sqlite3.Error, path: Path) -> StoreError | Busy:
     """What an sqlite3 error means to the person who runs the desk."""
     text = str(error)
@@ -130,10 +141,13 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError | Busy:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path.name}: {text}", "another program keeps it locked; try again")
     hints = {
-        sqlite3.SQLITE_CORRUPT: f"restore the newest backup: tradekit restore, then tradekit reconcile ({path})",
-        sqlite3.SQLITE_NOTADB: f"{path} is not an SQLite database; restore the newest backup: tradekit restore",
+        sqlite3.SQLITE_CORRUPT: "tradekit doctor, which names the newest good backup",
+        sqlite3.SQLITE_NOTADB: f"{path} is damaged or not a database: tradekit doctor names the newest good backup",
         sqlite3.SQLITE_READONLY: f"make {path} and its folder writable",
         sqlite3.SQLITE_CANTOPEN: f"make {path} and its folder readable and writable",
         sqlite3.SQLITE_FULL: f"free some space on the disk of {path}",
+        sqlite3.SQLITE_IOERR: f"check the disk of {path} (dmesg), then: tradekit doctor",
     }
-    return StoreError(f"{path.name}: {text}", hints.get(code, ""))
+    if code in hints:
+        return DiskError(f"{path.name}: {text}", hints[code])
+    return StoreError(f"{path.name}: {text}")

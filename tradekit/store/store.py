@@ -1,8 +1,9 @@
 """The desk's memory: one object with all tables, its transactions, and the booking of fills."""
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, dec
 from tradekit.store import schema
 from tradekit.store.booking import Booked, Booking
-from tradekit.store.connection import APPLICATION_ID, Db, connect
+from tradekit.store.connection import APPLICATION_ID, Db, DiskError, connect
 from tradekit.store.decisions import Decisions, RiskChecks, Watchlist
 from tradekit.store.fills import Fills
 from tradekit.store.fold import Opening, cash_of, cash_of_adjustment
@@ -39,6 +40,7 @@ class Store:
         self.readonly = readonly
         self.synchronous = synchronous
         self._depth = 0
+        self._failed = ""
         self._file = _identity(path)
         self._writer = Lock(path.parent / "writer.lock", wait_s=WRITER_WAIT_S, what="write")
         self._low = Lock(path.parent / "low.lock", wait_s=LOW_WAIT_S, what="write (low)")
@@ -87,6 +89,8 @@ class Store:
             return
         if self.readonly:
             raise StoreError(f"{self.path} is open for reading only", f"make {self.path} and its folder writable")
+        if self._failed:  # after a failed sync the system may call the next one good without having written
+            raise StoreError(f"nothing more is written after: {self._failed}", "tradekit doctor")
         if low:
             with self._low, self._whole():
                 yield
@@ -98,17 +102,23 @@ class Store:
     def _whole(self) -> Iterator[None]:
         with self._writer:
             self._still_there()
-            self.db.run("BEGIN IMMEDIATE")
-            self._depth = 1
             try:
+                self.db.run("BEGIN IMMEDIATE")
+                self._depth = 1
                 yield
                 self.db.run("COMMIT")
-            except BaseException:
-                if self.db.raw.in_transaction:
-                    self.db.raw.rollback()
+            except BaseException as error:
+                if isinstance(error, DiskError):
+                    self._failed = error.message
+                self._undo()
                 raise
             finally:
                 self._depth = 0
+
+    def _undo(self) -> None:
+        with suppress(sqlite3.Error):  # cannot even undo: the next to open the file finds the journal and does
+            if self.db.raw.in_transaction:
+                self.db.raw.rollback()
 
     @contextmanager
     def _part(self) -> Iterator[None]:
@@ -128,7 +138,7 @@ class Store:
 
     def _still_there(self) -> None:
         if _identity(self.path) != self._file:
-            raise StoreError(f"{self.path} was deleted or replaced meanwhile", "tradekit restore, tradekit reconcile")
+            raise StoreError(f"{self.path} was deleted or replaced meanwhile", "tradekit doctor, which names the newest good backup")
 
     # Booking: the only way by which positions and trades change
 
