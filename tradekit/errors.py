@@ -58,7 +58,9 @@ class UpstreamError(TradekitError):
 
 
 class BrokerError(UpstreamError):
-    pass
+    """`sent` is False where it is certain that no byte of the request left this machine."""
+
+    sent = True
 
 
 class AmbiguousSend(BrokerError):
@@ -74,7 +76,9 @@ class Refused(TradekitError):
 
 
 class OrderRejected(Refused):
-    pass
+    """`why` is the venue's reason as one word (held, buying-power, wash-trade ...), empty where it gave none."""
+
+    why = ""
 
 
 class Findings(TradekitError):

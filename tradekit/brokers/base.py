@@ -132,6 +132,10 @@ class Broker(Protocol):
         """By our id, among open and closed orders; None: the venue does not know it (yet)."""
         ...
 
+    def order_by_broker_id(self, broker_order_id: str) -> BrokerOrder | None:
+        """By the venue's own id: the way to a known order where client ids are reused or do not exist."""
+        ...
+
     def open_orders(self) -> Sequence[BrokerOrder]:
         """All working orders of the account, also those that are not the desk's."""
         ...

@@ -63,6 +63,9 @@ class DryBroker:
     def order(self, client_order_id: str) -> BrokerOrder | None:
         return self._venue.order(client_order_id)
 
+    def order_by_broker_id(self, broker_order_id: str) -> BrokerOrder | None:
+        return self._venue.order_by_broker_id(broker_order_id)
+
     def open_orders(self) -> Sequence[BrokerOrder]:
         return self._venue.open_orders()
 

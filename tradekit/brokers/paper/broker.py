@@ -124,6 +124,11 @@ class PaperBroker:
         with self._turn():
             return next(iter(self._orders("client_order_id = ?", client_order_id)), None)
 
+    def order_by_broker_id(self, broker_order_id: str) -> BrokerOrder | None:
+        """By the account's own id, open or closed."""
+        with self._turn():
+            return next(iter(self._orders("id = ?", broker_order_id)), None)
+
     def open_orders(self) -> Sequence[BrokerOrder]:
         """Working orders in arrival order, those with a cancel pending too."""
         with self._turn():
