@@ -1,7 +1,6 @@
 """Ids are functions of their subject and attempt: the same deed gets the same id, whoever does it again."""
 
 from datetime import UTC, datetime
-from hashlib import blake2s
 
 
 def stamp(at: datetime) -> str:
@@ -37,6 +36,8 @@ def order_id(subject: str, purpose: str, attempt: int) -> str:
 
 def client_order_id(desk: str, subject: str, purpose: str, attempt: int) -> str:
     """32 hex digits, which fits every venue; another desk's id cannot be equal."""
+    from hashlib import blake2s  # brings OpenSSL along: only for those who send orders
+
     text = f"{desk}|{subject}|{purpose}|{attempt}"
     return blake2s(text.encode(), digest_size=16).hexdigest()
 

@@ -4,7 +4,6 @@ Lock files are never deleted: a process that still has the deleted file open wou
 """
 
 import fcntl
-import json
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 from weakref import WeakSet
+
+import msgspec
 
 from tradekit.clock import SystemClock
 from tradekit.errors import Busy, StoreError
@@ -84,9 +85,9 @@ class Lock:
 def holder(path: Path) -> tuple[int | None, str]:
     """Pid and command of the last process that took the lock; (None, '') where the file does not say."""
     try:
-        lease = json.loads(path.read_bytes()[:LEASE_BYTES])
+        lease = msgspec.json.decode(path.read_bytes()[:LEASE_BYTES])
         return int(lease["pid"]), str(lease["command"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError):
         return None, ""
 
 
@@ -118,4 +119,4 @@ def _try(fd: int) -> bool:
 def _lease(what: str) -> bytes:
     words = [os.path.basename(sys.argv[0]) if sys.argv else "python", *sys.argv[1:2]]
     lease = {"pid": os.getpid(), "command": " ".join(words)[:80], "what": what[:60]}
-    return json.dumps(lease, ensure_ascii=True)[: LEASE_BYTES - 1].ljust(LEASE_BYTES - 1).encode() + b"\n"
+    return msgspec.json.encode(lease)[: LEASE_BYTES - 1].ljust(LEASE_BYTES - 1) + b"\n"

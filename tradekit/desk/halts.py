@@ -10,7 +10,6 @@ from tradekit.desk.state import streak_of_losses, streak_of_rejects
 from tradekit.errors import UsageError
 from tradekit.ids import halt_id
 from tradekit.model import Account, Halt
-from tradekit.risk.auto_halts import due_halts
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ def resume(desk: Desk) -> list[Halt]:
 
 def raise_automatic_halts(desk: Desk, state: Account) -> list[Halt]:
     """The halts that the desk's own numbers call for, each once."""
+    from tradekit.risk.auto_halts import due_halts
+
     calls = due_halts(
         desk.settings.risk,
         equity=state.desk_equity,

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -278,6 +277,8 @@ def _start(desk: Desk, command: str, argv: str) -> Run:
 @contextmanager
 def _on_a_copy(desk: Desk) -> Iterator[None]:
     """Point the desk at a throw-away copy of its store and a venue that accepts nothing."""
+    import tempfile
+
     real = desk.store
     with tempfile.TemporaryDirectory(prefix="tradekit-dry-") as folder:
         copy = Path(folder) / "desk.db"

@@ -10,7 +10,6 @@ from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.state import in_hours, quote
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif
 from tradekit.money import ZERO, dec, floor_tick
-from tradekit.risk import exit_gate
 
 LEAVING = ("exit", "liquidate")
 
@@ -53,6 +52,8 @@ def sell(
     `level` is the price that asked for the exit, `trigger_at` the start of the bar that touched it. `limit` asks for a
     marketable limit; outside regular hours there is no other kind.
     """
+    from tradekit.risk import exit_gate
+
     if working_exit(desk, position):
         return None
     name = position.id

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from tradekit.brokers.base import BrokerPosition
 from tradekit.desk.desk import Desk
@@ -19,8 +20,9 @@ from tradekit.model import (
     Trade,
 )
 from tradekit.money import ZERO, book, dec
-from tradekit.risk.auto_halts import loss_streak, reject_streak
-from tradekit.risk.base import Book, HeldView
+
+if TYPE_CHECKING:  # thirty small modules that a pass with nothing to do does without
+    from tradekit.risk.base import Book, HeldView
 
 RECENT_S = 300
 
@@ -159,12 +161,16 @@ def unmanaged(desk: Desk, venue: Sequence[BrokerPosition]) -> frozenset[str]:
 
 def streak_of_losses(desk: Desk) -> int:
     """Losing trades in a row at the end, since the last resume."""
+    from tradekit.risk.auto_halts import loss_streak
+
     since = _resumed(desk, "consecutive-losses")
     return loss_streak(trade.net for trade in desk.store.trades.last(100) if since is None or trade.exit_at > since)
 
 
 def streak_of_rejects(desk: Desk) -> int:
     """Entry orders that the venue refused in a row, since the last resume."""
+    from tradekit.risk.auto_halts import reject_streak
+
     since = _resumed(desk, "reject-streak") or desk.clock.now() - timedelta(days=30)
     return reject_streak(order.status for order in desk.store.orders.created_since(since) if order.purpose == "entry")
 
@@ -187,7 +193,7 @@ def entries_today(desk: Desk, session: date) -> Counter[str]:
     return found
 
 
-def holdings(desk: Desk) -> list[HeldView]:
+def holdings(desk: Desk) -> "list[HeldView]":
     """Open positions and entries on their way, as the gate counts them."""
     views = [_held(desk, position) for position in desk.store.positions.open()]
     held = {view.symbol for view in views}
@@ -197,7 +203,9 @@ def holdings(desk: Desk) -> list[HeldView]:
     return views
 
 
-def _held(desk: Desk, position: Position) -> HeldView:
+def _held(desk: Desk, position: Position) -> "HeldView":
+    from tradekit.risk.base import HeldView
+
     mark = desk.store.marks.get(position.id)
     entry = desk.universe.get(position.symbol)
     return HeldView(
@@ -213,7 +221,9 @@ def _held(desk: Desk, position: Position) -> HeldView:
     )
 
 
-def _working(desk: Desk, order: Order) -> HeldView:
+def _working(desk: Desk, order: Order) -> "HeldView":
+    from tradekit.risk.base import HeldView
+
     entry = desk.universe.get(order.symbol)
     price = order.limit_price or order.decision_price
     return HeldView(
@@ -229,8 +239,10 @@ def _working(desk: Desk, order: Order) -> HeldView:
     )
 
 
-def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int) -> Book:
+def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int) -> "Book":
     """Everything that the risk checks look at, for entries in `symbols`."""
+    from tradekit.risk.base import Book
+
     now = desk.clock.now()
     today = desk.calendar.day(now)
     session = desk.calendar.on(today)
