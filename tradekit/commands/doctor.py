@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from tradekit.errors import Findings, TradekitError
+from tradekit.errors import Findings, StoreError, TradekitError
 
 if TYPE_CHECKING:
     from tradekit.commands._context import Context
@@ -58,6 +58,7 @@ def examine(context: "Context") -> Iterator[Check]:
         ("schedule", lambda: _schedule(settings)),
         ("desk.db", lambda: _books(desk)),
         ("sqlite", lambda: _sqlite(desk)),
+        ("file system", lambda: _file_system(desk)),
         ("sessions", lambda: _sessions(context, settings)),
         ("bars", lambda: _database(desk / settings.market.bars, "bars", "tradekit data import FILE... --timeframe 1d")),
         ("paper.db", lambda: _database(desk / "paper.db", "paper.db", "")),
@@ -125,14 +126,39 @@ def _books(desk: Path) -> Check:
     from tradekit.store.schema import VERSION
 
     path = desk / "desk.db"
-    check(path, application=APPLICATION_ID)
-    store = open_store(path)
+    try:
+        check(path, application=APPLICATION_ID)
+        store = open_store(path)
+    except StoreError as error:
+        return Check("desk.db", False, error.message, _way_back(desk, error))
     try:
         if not store.meta.get("desk_id"):
-            return Check("desk.db", False, "it has no desk id", "tradekit restore BACKUP")
+            return Check("desk.db", False, "it has no desk id", _way_back(desk))
         return Check("desk.db", True, f"sound, schema {VERSION}, {_size(path)}")
     finally:
         store.close()
+
+
+def _way_back(desk: Path, error: StoreError | None = None) -> str:
+    """The command that puts the newest sound backup in place; where the file itself is well, the error's own hint."""
+    from tradekit.store.backup import newest_good
+
+    if error is not None and any(word in error.hint for word in ("writable", "readable", "newer tradekit")):
+        return error.hint
+    copy = newest_good(desk / "backups")
+    if copy is None:
+        return "there is no sound backup in backups/: tradekit restore BACKUP from elsewhere, then tradekit reconcile"
+    return f"tradekit restore {copy}, then tradekit reconcile"
+
+
+def _file_system(desk: Path) -> Check:
+    from tradekit.store.filesystem import file_system, is_network
+
+    kind = file_system(desk) or "unknown"
+    if is_network(desk):
+        found = f"{kind}: shared over a network, where locks and syncs may lie; no WAL here"
+        return Check("file system", False, found, "move the desk to a disk of this host")
+    return Check("file system", True, kind)
 
 
 def _sqlite(desk: Path) -> Check:

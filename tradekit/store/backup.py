@@ -66,6 +66,21 @@ def check(path: Path, *, application: int | None = None) -> None:
         raise StoreError(f"{path} is not a tradekit database", "name a file of backups/")
 
 
+def newest_good(folder: Path) -> Path | None:
+    """The newest sound copy of a desk.db in a folder of backups: what `tradekit restore` takes; None without one.
+
+    A folder that `tradekit backup` made counts as its desk.db and is named itself.
+    """
+    found = [*folder.glob("*/desk.db"), *folder.glob("*.db")]
+    for copy in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            check(copy, application=APPLICATION_ID)
+        except StoreError:
+            continue
+        return copy.parent if copy.name == "desk.db" and copy.parent != folder else copy
+    return None
+
+
 def snapshot(path: Path) -> Path:
     """A private copy for long reads, made again only when the file has changed. Raises StoreError.
 

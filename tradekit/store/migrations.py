@@ -19,7 +19,7 @@ STEPS: dict[int, Callable[[Any], None]] = {}
 def migrate(db: Db, found: int) -> Path | None:
     """Bring a file of version `found` up to date; the backup's path, None where nothing was to do.
 
-    Each step and its version are one transaction: the file is old or new, never between. Raises StoreError.
+    All steps are one transaction: the file is old or new, never between. Raises StoreError.
     """
     todo = {number: step for number, step in sorted(STEPS.items()) if number > found}
     if found >= schema.VERSION:
@@ -36,8 +36,10 @@ def migrate(db: Db, found: int) -> Path | None:
     steps = Migrations("tradekit")
     for number, step in todo.items():
         steps(name=step.__name__)(_versioned(number, step))
+    database = Database(db.raw)
     try:
-        steps.apply(Database(db.raw))
+        with database.atomic():
+            steps.apply(database)
     except Exception as error:
         raise StoreError(f"{db.path}: schema {found} could not be changed: {error}", f"a copy is {kept}") from error
     return kept

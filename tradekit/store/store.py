@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradekit.base.locks import Lock
-from tradekit.errors import StoreError
+from tradekit.errors import Busy, StoreError
 from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, dec
 from tradekit.store import schema
@@ -27,6 +27,7 @@ from tradekit.store.scans import Candidates, Scans, Snapshots
 from tradekit.store.sessions import Sessions
 from tradekit.store.trades import Trades
 
+BEGIN_TRIES = 6  # times busy_timeout, against a program that does not know writer.lock; low writers try once
 WRITER_WAIT_S = 30.0  # exits are served first: whoever waits this long meets a program that hangs
 LOW_WAIT_S = 10.0
 
@@ -92,18 +93,18 @@ class Store:
         if self._failed:  # after a failed sync the system may call the next one good without having written
             raise StoreError(f"nothing more is written after: {self._failed}", "tradekit doctor")
         if low:
-            with self._low, self._whole():
+            with self._low, self._whole(tries=1):
                 yield
         else:
             with self._whole():
                 yield
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def _whole(self, tries: int = BEGIN_TRIES) -> Iterator[None]:
         with self._writer:
             self._still_there()
             try:
-                self.db.run("BEGIN IMMEDIATE")
+                self._begin(tries)
                 self._depth = 1
                 yield
                 self.db.run("COMMIT")
@@ -114,6 +115,15 @@ class Store:
                 raise
             finally:
                 self._depth = 0
+
+    def _begin(self, tries: int) -> None:
+        for left in reversed(range(tries)):
+            try:
+                self.db.run("BEGIN IMMEDIATE")
+                return
+            except Busy:
+                if not left:
+                    raise
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):  # cannot even undo: the next to open the file finds the journal and does
