@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from math import isnan
 
+from tradekit.desk.claims import claim
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import new_order, send
@@ -155,6 +156,7 @@ def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, Risk
             )
         )
         desk.store.decisions.set_status(decision.id, "used")
+        claim(desk, decision.symbol)
         return True
 
     sent = send(desk, order, gate)

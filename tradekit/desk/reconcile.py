@@ -7,6 +7,7 @@ from typing import Any
 from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
 from tradekit.desk.book import book_fills
+from tradekit.desk.claims import release_idle
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.orders import (
@@ -48,6 +49,7 @@ def catch_up(desk: Desk) -> None:
         settle(desk)
         notice_external(desk)
         cancel_stale_entries(desk)
+        give_back_claims(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
 
@@ -251,6 +253,15 @@ def cancel_stale_entries(desk: Desk) -> None:
         )
         if waits and order.raw_status != "pending_cancel" and now >= (order.submitted_at or order.created_at) + limit:
             request_cancel(desk, order, f"unfilled after {limit.total_seconds():.0f} s")
+
+
+def give_back_claims(desk: Desk) -> None:
+    """Symbols that this desk is done with are free for the account's other desks."""
+    try:
+        with submit_lock(desk, wait_s=0):
+            release_idle(desk)
+    except Busy:
+        return  # an order is on its way; the next pass does it
 
 
 def expire_decisions(desk: Desk) -> None:

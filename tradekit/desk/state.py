@@ -8,7 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tradekit.brokers.base import BrokerPosition
+from tradekit.desk.claims import others
 from tradekit.desk.desk import Desk
+from tradekit.desk.pauses import paused
+from tradekit.desk.settlement import settled_cash
 from tradekit.model import (
     LIVE_STATUSES,
     Account,
@@ -249,6 +252,7 @@ def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_s
     state = account(desk)
     closed: list[Trade] = desk.store.trades.closed_on(today)
     entries = entries_today(desk, today)
+    pauses = {symbol: paused(desk, symbol, today) for symbol in symbols}
     quotes = {s: q for s in symbols if (q := quote(desk, s)) is not None}
     return Book(
         at=now,
@@ -263,14 +267,14 @@ def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_s
         halts=open_halts(desk),
         holdings=holdings(desk),
         unmanaged=unmanaged(desk, desk.broker.positions()),
-        other_desk=frozenset(),
+        other_desk=others(desk),
         quotes=quotes,
         bar_end={s: q.at for s, q in quotes.items()},
         bar_seconds={s: n for s in symbols if (n := desk.market.bar_seconds(s, today)) is not None},
         turnover=desk.market.turnover(list(symbols), today),
         recent_volume={s: v for s in symbols if (v := desk.market.recent_volume(s, now, RECENT_S)) is not None},
-        halted=frozenset(),
-        reopened_at={},
+        halted=frozenset(symbol for symbol, (halted, _) in pauses.items() if halted),
+        reopened_at={symbol: reopened for symbol, (_, reopened) in pauses.items() if reopened},
         closed_today=frozenset(trade.symbol for trade in closed),
         last_closed_at=_last_closed(desk, now),
         entries_today=entries.total(),
@@ -285,8 +289,8 @@ def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_s
         reject_streak=streak_of_rejects(desk),
         regime=regime,
         fee_rate=2 * desk.settings.paper.taker,
-        day_trades_left=None,
-        settled_cash=None,
+        day_trades_left=None,  # no venue of this version reports a limit
+        settled_cash=settled_cash(desk, state.cash),
         returns=_returns(desk, symbols, today),
         exit_interval_s=desk.settings.exits.interval_s,
     )
