@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from tradekit import __version__
 from tradekit.base.crashpoint import VARIABLE, crash_point
-from tradekit.base.interrupts import handled
+from tradekit.base.interrupts import handled, shielded
 from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings, load_universe
 from tradekit.brokers.base import Broker
 from tradekit.calendar import AllDayCalendar, Calendar, ExchangeCalendar
 from tradekit.clock import Clock, ManualClock, clock_from, parse_time
 from tradekit.config import Settings, Symbol
-from tradekit.desk.desk import Desk
+from tradekit.desk.by_hand import LEAVING, positions_left
+from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.dry import DryBroker
 from tradekit.desk.events import alert
-from tradekit.errors import ConfigError, TradekitError, UsageError
+from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.ids import run_id
 from tradekit.model import Run
 from tradekit.store import Store, open_store
@@ -70,6 +71,11 @@ def open_desk(
         else:
             with running(desk, command, argv):
                 yield desk
+    except StoreError:
+        if command in LEAVING:
+            for line in positions_left(store.path):
+                print_stderr(line)
+        raise
     finally:
         store.close()
 
@@ -173,8 +179,14 @@ def open_paper(desk: Desk) -> Broker:
     """The simulated venue over the desk's own bars."""
     from tradekit.brokers.paper import PaperBroker
 
+    path = desk.path / "paper.db"
+    if not path.exists() and desk.store.meta.get("account_id") is not None:  # an empty one would close every position
+        raise StoreError(
+            f"{path} is missing, and this desk has traded on it",
+            "tradekit restore BACKUP, then tradekit reconcile",
+        )
     return PaperBroker(
-        desk.path / "paper.db",
+        path,
         bars=desk.market,
         clock=desk.clock,
         calendar=desk.calendar,
@@ -227,9 +239,11 @@ def running(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
     """The job lock and the run row around a command; the row is closed whatever happens inside."""
     lock = Lock(desk.path / "locks" / f"{command.replace(' ', '-')}.lock", what=command)
     with lock, handled():
-        run = _start(desk, command, argv)
+        run: Run | None = None
         code: int = 1
         try:
+            with shielded():  # a signal finds a row that will be closed, or none
+                run = _start(desk, command, argv)
             yield run
             code = 0
         except TradekitError as error:
@@ -239,8 +253,20 @@ def running(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
             code = stop.code if isinstance(stop.code, int) else 1
             raise
         finally:
-            desk.store.runs.finish(run.id, desk.clock.now(), code, dict(desk.counts))
+            if run is not None:
+                with shielded(), _unless_told(code):
+                    desk.store.runs.finish(run.id, desk.clock.now(), code, dict(desk.counts))
             desk.run = None
+
+
+@contextmanager
+def _unless_told(code: int) -> Iterator[None]:
+    """A store that failed once is not reported twice: the first error says more than that its row stays open."""
+    try:
+        yield
+    except StoreError:
+        if code != StoreError.code:
+            raise
 
 
 def _start(desk: Desk, command: str, argv: str) -> Run:

@@ -11,9 +11,10 @@ from tradekit.base.interrupts import shielded
 from tradekit.base.locks import Lock
 from tradekit.brokers.base import BrokerOrder, OrderRequest
 from tradekit.clock import iso
+from tradekit.desk.by_hand import ask_to_sell, tell_sent
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.errors import AuthError, BrokerError, OrderRejected
+from tradekit.errors import AuthError, BrokerError, OrderRejected, StoreError
 from tradekit.ids import client_order_id, order_id
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Purpose, Side, Tif
 
@@ -67,16 +68,38 @@ def send(desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True) -> O
     The gate is asked in the transaction that writes the intent. Nothing is sent under an id whose row is not committed.
     """
     with submit_lock(desk), shielded():
-        with desk.store.transaction(low=order.purpose == "entry"):
-            if not gate() or not desk.store.orders.add(order):
-                return None
-            event(desk, "order.intended", symbol=order.symbol, ref=order.id, **_arrival(desk, order))
+        if not _intend(desk, order, gate):
+            return None
         crash_point("intent_committed")
         return transmit(desk, order)
 
 
+def _intend(desk: Desk, order: Order, gate: Callable[[], bool]) -> bool:
+    try:
+        with desk.store.transaction(low=order.purpose == "entry"):
+            if not gate() or not desk.store.orders.add(order):
+                return False
+            event(desk, "order.intended", symbol=order.symbol, ref=order.id, **_arrival(desk, order))
+    except StoreError as problem:
+        if order.purpose != "entry":
+            ask_to_sell(desk, order, problem)
+        raise
+    return True
+
+
 def transmit(desk: Desk, order: Order) -> Order:
-    """Put a written order on the wire, under its own id, and write down what came back. Holds the submit lock."""
+    """Put a written order on the wire, under its own id, and write down what came back. Holds the submit lock.
+
+    Where the answer cannot be written (StoreError) a human is told what is on its way.
+    """
+    try:
+        return _exchange(desk, order)
+    except StoreError as problem:
+        tell_sent(desk, order, problem)
+        raise
+
+
+def _exchange(desk: Desk, order: Order) -> Order:
     sent_at = desk.clock.now()
     try:
         answer = desk.broker.submit(request(order))
