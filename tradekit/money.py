@@ -17,12 +17,10 @@ ZERO = Decimal(0)
 
 def dec(x: float | int | str | Decimal) -> Decimal:
     """A number as Decimal, by its shortest text: 0.1 gives 0.1."""
-    if isinstance(x, Decimal):
-        return x
     if isinstance(x, float):
-        text = repr(x)
-        return Decimal(text[:-2] if text.endswith(".0") else text)
-    return Decimal(x)
+        text = float.__repr__(x)
+        return Decimal(text[:-2] if text[-2:] == ".0" else text)
+    return x if isinstance(x, Decimal) else Decimal(x)
 
 
 def real(x: Decimal) -> float:

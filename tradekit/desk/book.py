@@ -1,6 +1,7 @@
 """Turn what the venue executed into fills, positions and trades, each exactly once."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,10 +12,12 @@ from tradekit.desk.events import alert, event
 from tradekit.desk.plans import level_now, plan_of, price_levels
 from tradekit.ids import fill_id, position_id
 from tradekit.model import Fill, Mark, Order
-from tradekit.store import Booked, Opening
+
+if TYPE_CHECKING:
+    from tradekit.store import Booked, Opening
 
 
-def book_fills(desk: Desk, fills: Iterable[BrokerFill]) -> list[Booked]:
+def book_fills(desk: Desk, fills: Iterable[BrokerFill]) -> "list[Booked]":
     """Book the fills of our own orders that are not booked yet; somebody else's are left alone."""
     booked = []
     for fill in fills:
@@ -32,7 +35,7 @@ def _order_of(desk: Desk, fill: BrokerFill) -> Order | None:
     return desk.store.orders.by_broker_id(fill.broker_order_id)
 
 
-def _book(desk: Desk, order: Order, found: BrokerFill) -> Booked:
+def _book(desk: Desk, order: Order, found: BrokerFill) -> "Booked":
     fill = Fill(
         id=fill_id(found.broker_fill_id),
         broker_fill_id=found.broker_fill_id,
@@ -86,8 +89,10 @@ def _book(desk: Desk, order: Order, found: BrokerFill) -> Booked:
     return booked
 
 
-def opening(order: Order) -> Opening:
+def opening(order: Order) -> "Opening":
     """What the first fill of an entry opens: the plan travelled with the order."""
+    from tradekit.store import Opening
+
     facts = order.plan
     return Opening(
         position_id=order.position_id or position_id(order.symbol, order.created_at),

@@ -77,6 +77,11 @@ class Decisions(Table[Decision]):
         found = self._where("position_id = ? AND action = 'CLOSE' AND status = 'pending'", [position_id], limit=1)
         return found[0] if found else None
 
+    def asked_to_close(self) -> set[str]:
+        """Ids of the positions that have a pending decision to close them."""
+        sql = "SELECT position_id FROM decisions WHERE action = 'CLOSE' AND status = 'pending'"
+        return {id for (id,) in self._db.rows(sql)}
+
     def _with_status(self, status: str, session: date | None) -> list[Decision]:
         if session is None:
             return self._where(f"status = '{status}'")

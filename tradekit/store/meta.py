@@ -33,6 +33,12 @@ class Meta:
         with self._store.transaction():
             self._db.run(sql, [key, value])
 
+    def under(self, prefix: str) -> dict[str, str]:
+        """The keys that begin with `prefix`, with their texts."""
+        return dict(
+            self._db.rows("SELECT key, value FROM meta WHERE key >= ? AND key < ?", [prefix, prefix + "\uffff"])
+        )
+
     def all(self) -> dict[str, str]:
         """Every key with its text."""
         return dict(self._db.rows("SELECT key, value FROM meta ORDER BY key"))

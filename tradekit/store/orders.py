@@ -86,6 +86,7 @@ class Orders(Table[Order]):
     name = "orders"
     kind = Order
     time = "created_at"
+    remembered = 4096
 
     def add(self, record: Order) -> bool:
         """Write an intent down before it is sent. False: this id was there already.

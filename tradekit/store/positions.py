@@ -68,6 +68,7 @@ class Positions(Table[Position]):
     name = "positions"
     kind = Position
     time = "opened_at"
+    remembered = 4096
 
     def get(self, id: str) -> Position | None:
         """A position by id; a closed one has qty 0."""
@@ -122,9 +123,9 @@ class Positions(Table[Position]):
 
     def _joined(self, where: str, values: list[Any] | None = None) -> list[Position]:
         sql = f"{_FROM}{' WHERE ' + where if where else ''} ORDER BY p.opened_at, p.rowid"
-        return [self._position(row) for row in self._db.rows(sql, values or [])]
+        return self._records(self._db.rows(sql, values or []))
 
-    def _position(self, row: Row) -> Position:
+    def _record(self, row: Row) -> Position:
         found = self._codec.record(row)
         return valued(found, dec(row[-1]))
 
@@ -143,6 +144,7 @@ class Marks(Table[Mark]):
     name = "marks"
     kind = Mark
     key = "position_id"
+    remembered = 4096
 
     def save(self, marks: list[Mark]) -> None:
         """Write the marks of a pass in one transaction, over the old ones."""

@@ -32,7 +32,7 @@ def time_text(at: datetime) -> str:
 
 def time_of(text: str) -> datetime:
     """The time that time_text wrote."""
-    return datetime.fromisoformat(text[:26] + "+00:00") if text.endswith("Z") else datetime.fromisoformat(text)
+    return datetime.fromisoformat(text)
 
 
 def json_text(value: Any) -> str:
@@ -74,26 +74,28 @@ class Codec(Generic[R]):
         self._write: dict[str, Convert | None] = {
             name: _WRITERS.get(t) for name, t in zip(self.names, types, strict=True)
         }
+        self._writers = [(i, write) for i, write in enumerate(self._write.values()) if write is not None]
         own = readers or {}
         self._read = [(name, own.get(name) or _READERS.get(t)) for name, t in zip(self.names, types, strict=True)]
+        self._readers = [(i, read) for i, (_, read) in enumerate(self._read) if read is not None]
         self.columns = ", ".join(f'"{name}"' for name in self.names)
         self.marks = ", ".join("?" * len(self.names))
 
     def row(self, record: R) -> tuple[Any, ...]:
         """Column values of a record. UsageError where a number has more than 15 digits."""
-        return tuple(
-            value if value is None or write is None else write(value)
-            for value, write in zip((getattr(record, name) for name in self.names), self._write.values(), strict=True)
-        )
+        values = [getattr(record, name) for name in self.names]
+        for i, write in self._writers:
+            if values[i] is not None:
+                values[i] = write(values[i])
+        return tuple(values)
 
     def record(self, row: Sequence[Any]) -> R:
         """The record of a row that was selected with `columns`."""
-        return self.kind(
-            **{
-                name: value if value is None or read is None else read(value)
-                for (name, read), value in zip(self._read, row, strict=False)
-            }
-        )
+        values = list(row)
+        for i, read in self._readers:
+            if values[i] is not None:
+                values[i] = read(values[i])
+        return self.kind(**dict(zip(self.names, values, strict=False)))
 
     def read(self, name: str, value: Any) -> Any:
         """A field's value from its column."""

@@ -108,6 +108,7 @@ class Runs(Table[Run]):
 
     name = "runs"
     kind = Run
+    remembered = 1024
     time = "started_at"
 
     def start(self, run: Run) -> Run:
@@ -156,6 +157,7 @@ class Slots(Table[Slot]):
 
     name = "slots"
     kind = Slot
+    remembered = 1024
     time = "due_at"
     key = "name, due_at"
 
@@ -184,6 +186,7 @@ class Halts(Table[Halt]):
 
     name = "halts"
     kind = Halt
+    remembered = 1024
 
     def open(self) -> list[Halt]:
         """Halts in force."""
@@ -236,6 +239,7 @@ class Adjustments(Table[Adjustment]):
 
     name = "adjustments"
     kind = Adjustment
+    remembered = 1024
 
 
 class StrategyState:

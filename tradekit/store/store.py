@@ -7,17 +7,16 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradekit.base.locks import Lock
 from tradekit.errors import Busy, StoreError
 from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, dec
 from tradekit.store import schema
-from tradekit.store.booking import Booked, Booking
 from tradekit.store.connection import APPLICATION_ID, Db, DiskError, connect
 from tradekit.store.decisions import Decisions, RiskChecks, Watchlist
 from tradekit.store.fills import Fills
-from tradekit.store.fold import Opening, cash_of, cash_of_adjustment
 from tradekit.store.meta import Meta
 from tradekit.store.orders import Orders
 from tradekit.store.positions import Marks, Positions
@@ -26,6 +25,10 @@ from tradekit.store.runtime import Accounts, Adjustments, Events, Halts, Runs, S
 from tradekit.store.scans import Candidates, Scans, Snapshots
 from tradekit.store.sessions import Sessions
 from tradekit.store.trades import Trades
+
+if TYPE_CHECKING:  # loaded by the first booking
+    from tradekit.store.booking import Booked, Booking
+    from tradekit.store.fold import Opening
 
 BEGIN_TRIES = 6  # times busy_timeout, against a program that does not know writer.lock; low writers try once
 WRITER_WAIT_S = 30.0  # exits are served first: whoever waits this long meets a program that hangs
@@ -148,16 +151,20 @@ class Store:
 
     def _still_there(self) -> None:
         if _identity(self.path) != self._file:
-            raise StoreError(f"{self.path} was deleted or replaced meanwhile", "tradekit doctor, which names the newest good backup")
+            raise StoreError(
+                f"{self.path} was deleted or replaced meanwhile", "tradekit doctor, which names the newest good backup"
+            )
 
     # Booking: the only way by which positions and trades change
 
-    def book_fill(self, fill: Fill, opens: Opening | None = None) -> Booked:
+    def book_fill(self, fill: Fill, opens: "Opening | None" = None) -> "Booked":
         """Book a fill once: the fill, its order's totals, the position, the trade, in one transaction.
 
         A fill whose broker_fill_id is booked changes nothing (new=False). A late fill amends the trade it belongs to.
         UsageError where it names an order that the store does not hold.
         """
+        from tradekit.store.booking import Booked
+
         with self.transaction():
             new, trade, amended, held = self._booking().fill(fill, opens)
             position = self.positions.get(held) if held else None
@@ -173,7 +180,7 @@ class Store:
             return book_fills(self.db, self.currency, fills)
 
     def book_adjustment(
-        self, adjustment: Adjustment, opens: Opening | None = None, *, session: date | None = None
+        self, adjustment: Adjustment, opens: "Opening | None" = None, *, session: date | None = None
     ) -> bool:
         """Book an adjustment once and fold its symbol. False: its id was there already.
 
@@ -192,6 +199,8 @@ class Store:
         """What fills, fees and adjustments did to the account's cash, exact. `recount` sums all rows again (audit)."""
         if not recount:
             return Decimal(self.meta.get("cash") or 0)
+        from tradekit.store.fold import cash_of, cash_of_adjustment
+
         currency, total = self.currency, ZERO
         for fills in self.fills.pages():
             total += sum((cash_of(fill, currency=currency) for fill in fills), ZERO)
@@ -216,7 +225,9 @@ class Store:
             found = {symbol: str(qty) for symbol, qty in sorted(holdings.items())}
             self.meta.set("unmanaged", json_text(found) if found else None)
 
-    def _booking(self) -> Booking:
+    def _booking(self) -> "Booking":
+        from tradekit.store.booking import Booking
+
         return Booking(self.db, self.currency)
 
 

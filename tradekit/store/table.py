@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any, ClassVar, Generic, Protocol
 
-from tradekit.store.connection import Db
+from tradekit.store.connection import Db, Row
 from tradekit.store.rows import Codec, R, codec, time_text
 
 
@@ -24,10 +24,12 @@ class Table(Generic[R]):
     kind: type[R]
     time: ClassVar[str] = "at"
     key: ClassVar[str] = "id"
+    remembered: ClassVar[int] = 0  # rows that are kept as records: a pass, and the next one, asks for the same again
 
     def __init__(self, store: Writes) -> None:
         self._store = store
         self._db = store.db
+        self._known: dict[Row, R] = {}
 
     @property
     def _codec(self) -> Codec[R]:
@@ -112,7 +114,26 @@ class Table(Generic[R]):
         else:
             backwards = ", ".join(f"{part.strip()} DESC" for part in order.split(","))
             rows = self._db.rows(f"{sql} ORDER BY {backwards} LIMIT {int(limit)}", values)[::-1]
-        return [self._codec.record(row) for row in rows]
+        return self._records(rows)
+
+    def _records(self, rows: Sequence[Row]) -> list[R]:
+        """The records of rows; a row that was seen before is the record that it was then."""
+        if not self.remembered:
+            read = self._codec.record
+            return [read(row) for row in rows]
+        known = self._known
+        if len(known) > self.remembered:
+            known.clear()
+        found = []
+        for row in rows:
+            record = known.get(row)
+            if record is None:
+                record = known[row] = self._record(row)
+            found.append(record)
+        return found
+
+    def _record(self, row: Row) -> R:
+        return self._codec.record(row)
 
     def _write(self, sql: str, values: Sequence[Any]) -> int:
         with self._store.transaction():
