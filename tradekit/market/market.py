@@ -137,6 +137,7 @@ class Market:
         self._sessions: dict[str, list[str]] = {}
         self._spans: dict[str, list[tuple[str, str, str]]] = {}
         self._columns: dict[tuple[str, str, str], array[float]] = {}
+        self._quotes: dict[str, Quote | None] = {}  # of the last look
         self.cache: dict[Any, Any] = {}  # for panel.py: what it read of complete sessions
 
     def refresh(self) -> None:
@@ -150,6 +151,7 @@ class Market:
         """A new `at` is a new look: bars may have come in."""
         if at != self._seen:
             self._seen = at
+            self._quotes.clear()
             self.refresh()
 
     def _day(self, symbol: str, day: date) -> Day | None:
@@ -305,6 +307,14 @@ class Market:
 
         Half a spread is the larger of half a tick and the symbol's fraction; `at` is the end of that bar.
         """
+        self._look(at)
+        try:
+            return self._quotes[symbol]
+        except KeyError:
+            found = self._quotes[symbol] = self._quote(symbol, at)
+            return found
+
+    def _quote(self, symbol: str, at: datetime) -> Quote | None:
         bar = self.last(symbol, at)
         if bar is None or not bar.close > 0:
             return None

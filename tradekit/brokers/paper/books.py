@@ -6,11 +6,12 @@ kept as exact text. Times are UTC text of one width, so that they sort.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,7 @@ _TIMES = {
     "at", "known_at", "bar_start",
 }  # fmt: skip
 _ORDER_COLUMNS = tuple(f.name for f in fields(PaperOrder))
+_values: Callable[[PaperOrder], tuple[object, ...]] = attrgetter(*_ORDER_COLUMNS)
 _FILL_COLUMNS = tuple(f.name for f in fields(PaperFill))
 
 
@@ -206,6 +208,7 @@ class Books:
         self.path = path
         self._lock = Lock(path.with_name("paper.lock"), wait_s=LOCK_WAIT_S, what="paper account")
         self._version_seen: int | None = None
+        self._written: dict[int, tuple[object, ...]] = {}  # orders as they are in the file
         try:
             self._db = _connect(path, synchronous)
             self._check()
@@ -257,6 +260,7 @@ class Books:
     def load(self) -> State:
         """The account as the file has it."""
         self._version_seen = self._db.execute("PRAGMA data_version").fetchone()[0]
+        self._written.clear()
         meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
         return State(
             now=parse_time(meta["now"]),
@@ -282,7 +286,8 @@ class Books:
         ):
             self._db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
         for order in state.orders:
-            self.put_order(order)
+            if self._written.get(order.n) != _values(order):
+                self.put_order(order)
 
     def meta(self, key: str) -> str:
         return str(self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
@@ -292,7 +297,8 @@ class Books:
         marks = ", ".join("?" * len(_ORDER_COLUMNS))
         changes = ", ".join(f"{name} = excluded.{name}" for name in _ORDER_COLUMNS[1:])
         sql = f"INSERT INTO orders ({columns}) VALUES ({marks}) ON CONFLICT (n) DO UPDATE SET {changes}"
-        self._db.execute(sql, [_disk(getattr(order, name)) for name in _ORDER_COLUMNS])
+        self._written[order.n] = values = _values(order)
+        self._db.execute(sql, [_disk(value) for value in values])
 
     def orders(self, where: str, *values: object) -> list[PaperOrder]:
         """Orders by a condition of this package's own making."""

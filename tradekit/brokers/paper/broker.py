@@ -109,11 +109,15 @@ class PaperBroker:
     def positions(self) -> Sequence[BrokerPosition]:
         """All holdings by symbol, the desk's and others."""
         with self._turn():
+            selling: dict[str, Decimal] = {}
+            for order in self._engine.state.orders:
+                if order.side == "sell" and order.cancel_at is None:
+                    selling[order.symbol] = selling.get(order.symbol, ZERO) + order.remaining
             return [
                 BrokerPosition(
                     symbol=symbol,
                     qty=holding.qty,
-                    available=self._available(symbol),
+                    available=max(ZERO, holding.qty - selling.get(symbol, ZERO)),
                     avg_price=holding.avg_price,
                 )
                 for symbol, holding in sorted(self._engine.state.holdings.items())
