@@ -136,3 +136,15 @@ def test_a_day_without_session_or_bars_is_refused(desk):
     tradekit("-C", desk, "replay", DAY, "--until", "noon", code=2)
     left = [path.name for path in (desk / "replays").iterdir() if path.name.startswith(".") and path.is_dir()]
     assert left == []
+
+
+def test_a_symbol_that_keeps_signalling_is_entered_once(day):
+    """187 buys and no sell: the scan says held or closed-today, the gate would too, and there is one entry order."""
+    entries = [row["symbol"] for row in rows(day, "orders") if row["purpose"] == "entry"]
+    assert entries
+    assert len(entries) == len(set(entries))
+    seen = json.loads(tradekit("-C", day, "candidates", "--all", "--json"))
+    again = {row["symbol"] for row in seen if row["reject_reason"] in ("held", "closed-today")}
+    assert again & set(entries)
+    sold = [row["symbol"] for row in rows(day, "fills") if row["side"] == "sell"]
+    assert set(sold) == set(entries)
