@@ -1,0 +1,268 @@
+"""Real processes on a stage: forked from a warm parent, one moving at a time, in an order that a seed decides.
+
+A child stops at every call to the venue, before and after every transaction, where it would wait for a lock and where it would
+sleep, and tells the stage so over a socket. The stage picks who goes on, keeps the one virtual clock, answers for the venue
+and kills with SIGKILL where the schedule says so. Locks, files and deaths are real; only time and turn are not, so the
+same seed gives the same run.
+"""
+
+import gc
+import os
+import pickle
+import random
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tradekit.base import crashpoint, interrupts, locks
+from tradekit.errors import Busy
+from tradekit.store import Store
+
+STUCK = 20_000  # turns of one batch: more is an endless loop
+
+
+class Link:
+    """A child's line to the stage. `now` is the stage's time at the last turn."""
+
+    def __init__(self, line: socket.socket, now: datetime) -> None:
+        self._line, self.now = line, now
+
+    def ask(self, kind: str, *words: Any) -> Any:
+        """Say what this process is about to do and wait for its turn; raises what the stage answers with."""
+        self.tell(kind, *words)
+        return self.hear()
+
+    def tell(self, kind: str, *words: Any) -> None:
+        self._line.send(pickle.dumps((kind, words)))
+
+    def hear(self) -> Any:
+        data = self._line.recv(1 << 22)
+        if not data:
+            os._exit(99)  # the stage is gone
+        self.now, answer = pickle.loads(data)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class StageClock:
+    """The stage's time; sleeping lets the others go on."""
+
+    name = "virtual"
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def now(self) -> datetime:
+        now: datetime = self._link.now
+        return now
+
+    def sleep(self, seconds: float) -> None:
+        self._link.ask("sleep", max(0.0, seconds))
+
+    def monotonic(self) -> float:
+        return self.now().timestamp()
+
+
+@dataclass
+class Act:
+    """One process to be: `play(link)` gives its exit code and what it said. `kill_at`: the turn at which it dies."""
+
+    name: str
+    play: Callable[[Link], Any]
+    crash: str | None = None  # name[:n] for TRADEKIT_CRASHPOINT
+    kill_at: int | None = None
+    starts: float = 0.0  # seconds after the batch
+
+
+@dataclass
+class Ended:
+    """How a process ended: killed, or what it gave back."""
+
+    name: str
+    killed: bool
+    value: Any
+    at: datetime
+    where: str = ""  # what a killed one was about to do
+
+
+@dataclass
+class _Actor:
+    act: Act
+    pid: int
+    line: socket.socket
+    wake: datetime
+    turns: int = 0
+    answer: Any = None
+    waits_until: datetime | None = None  # for a lock
+    polled: int = -1
+    last: str = "start"
+    venue_done: list[Callable[[], Any]] = field(default_factory=list)
+
+
+class Stage:
+    """Plays batches of acts. `venue(op, args)` answers calls: (seconds until the answer, answer or exception)."""
+
+    def __init__(self, now: datetime, seed: object, venue: Callable[..., tuple[float, Any]]) -> None:
+        self.now = now
+        self._rng = random.Random(str(seed))
+        self._venue = venue
+        self.tick: Callable[[datetime], None] = lambda now: None  # told whenever time has moved
+        self.turns = 0
+
+    def play(self, acts: list[Act]) -> list[Ended]:
+        """Run these processes at once, to the end of the last one."""
+        actors = [self._fork(act) for act in acts]
+        ended: list[Ended] = []
+        progress = 0
+        try:
+            for turn in range(STUCK):
+                if not actors:
+                    return ended
+                ready = [
+                    a for a in actors
+                    if a.wake <= self.now and (a.waits_until is None or a.polled < progress or a.waits_until <= self.now)
+                ]  # fmt: skip
+                if not ready:
+                    self.move_to(min(self._next(a) for a in actors))
+                    continue
+                actor = self._rng.choice(ready)
+                actor.turns += 1
+                self.turns += 1
+                if actor.act.kill_at is not None and actor.turns >= actor.act.kill_at:
+                    os.kill(actor.pid, signal.SIGKILL)
+                    self._bury(actor)
+                    actors.remove(actor)
+                    ended.append(Ended(actor.act.name, True, None, self.now, actor.last))
+                    progress += 1
+                    continue
+                waiting = actor.waits_until is not None
+                over = self._turn(actor, progress)
+                if over is not None:
+                    actors.remove(actor)
+                    ended.append(over)
+                if not (waiting and actor.waits_until is not None):
+                    progress += 1
+            raise RuntimeError(f"endless: {[(a.act.name, a.last) for a in actors]} after {turn} turns")
+        finally:
+            for actor in actors:
+                os.kill(actor.pid, signal.SIGKILL)
+                self._bury(actor)
+
+    def move_to(self, now: datetime) -> None:
+        """Let time pass."""
+        self.now = max(self.now, now)
+        self.tick(self.now)
+
+    @staticmethod
+    def _next(actor: _Actor) -> datetime:
+        return actor.wake if actor.waits_until is None else max(actor.wake, actor.waits_until)
+
+    def _fork(self, act: Act) -> _Actor:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (here, there):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        pid = os.fork()
+        if not pid:
+            here.close()
+            _live(act, Link(there, self.now))
+        there.close()
+        return _Actor(act, pid, here, self.now + timedelta(seconds=act.starts))
+
+    def _turn(self, actor: _Actor, progress: int) -> Ended | None:
+        """Let one process go on to its next stop."""
+        if actor.waits_until is not None:
+            actor.answer = "over" if actor.waits_until <= self.now else "retry"
+        try:
+            actor.line.send(pickle.dumps((self.now, actor.answer)))
+            data = actor.line.recv(1 << 22)
+        except (BrokenPipeError, ConnectionResetError):
+            data = b""
+        actor.answer = None
+        if not data:
+            self._bury(actor)
+            return Ended(actor.act.name, True, None, self.now, actor.act.crash or actor.last)
+        kind, words = pickle.loads(data)
+        actor.last = f"{kind} {words[0] if words else ''}".strip()
+        if kind == "lock":
+            wait_s, first = words
+            if first or actor.waits_until is None:
+                actor.waits_until = self.now + timedelta(seconds=wait_s)
+            actor.polled = progress
+            return None
+        actor.waits_until = None
+        if kind == "done":
+            actor.line.send(pickle.dumps((self.now, None)))
+            self._bury(actor)
+            return Ended(actor.act.name, False, words[0], self.now)
+        if kind == "call":
+            delay, actor.answer = self._venue(*words)
+            actor.wake = self.now + timedelta(seconds=delay)
+        elif kind == "sleep":
+            actor.wake = self.now + timedelta(seconds=words[0])
+        return None
+
+    @staticmethod
+    def _bury(actor: _Actor) -> None:
+        actor.line.close()
+        os.waitpid(actor.pid, 0)
+
+
+def _live(act: Act, link: Link) -> None:
+    """The child's whole life."""
+    code = 0
+    try:
+        gc.disable()
+        link.hear()
+        if act.crash:
+            os.environ[crashpoint.VARIABLE] = act.crash
+        with turns(link):
+            value = act.play(link)
+        link.ask("done", value)
+    except BaseException:
+        traceback.print_exc()
+        code = 98
+    finally:
+        os._exit(code)
+
+
+@contextmanager
+def turns(link: Link) -> Iterator[None]:
+    """Stop at transactions and locks while this lasts."""
+    whole, wait = Store.transaction, locks.Lock._wait
+
+    @contextmanager
+    def transaction(store: Store, low: bool = False) -> Iterator[None]:
+        if store._depth:
+            with whole(store, low):
+                yield
+            return
+        link.ask("turn", "begin")
+        with whole(store, low):
+            yield
+        link.ask("turn", "committed")
+
+    def wait_for(lock: locks.Lock) -> None:
+        first = True
+        while lock.wait_s > 0:
+            verdict = link.ask("lock", lock.wait_s, first)
+            first = False
+            if locks._try(lock._fd):
+                return
+            if verdict == "over":
+                break
+        raise Busy(f"{lock.what}: another process holds {lock.path.name}", "wait until it is done, or stop it")
+
+    Store.transaction = transaction  # type: ignore[method-assign]
+    locks.Lock._wait = wait_for  # type: ignore[method-assign]
+    crashpoint._passed.clear()
+    interrupts._State.depth = 0
+    try:
+        yield
+    finally:
+        Store.transaction, locks.Lock._wait = whole, wait  # type: ignore[method-assign]
