@@ -95,9 +95,11 @@ def _at_next_open(desk: Desk, position: Position, found: Found) -> Order | None:
 
 def warn_late(desk: Desk, position: Position) -> None:
     """A day trade that is still open minutes before the close."""
+    if position.intent != "day" or desk.calendar.around_the_clock:
+        return
     now = desk.clock.now()
     session = desk.calendar.on(desk.calendar.day(now))
-    if session is None or position.intent != "day" or desk.calendar.around_the_clock:
+    if session is None:
         return
     if session.close - timedelta(seconds=desk.settings.end_of_day.alert_s) <= now < session.close:
         alert_once(

@@ -16,11 +16,11 @@ from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import catch_up, warn_unknown
 from tradekit.desk.sell import sell, working_exit
-from tradekit.desk.state import account, fresh_limit_s, quote, regime_now
+from tradekit.desk.state import account, fresh_limit_s, regime_now
 from tradekit.errors import UpstreamError
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
-from tradekit.model import Mark, Order, Position, PriceBar
+from tradekit.model import Mark, Order, Position, PriceBar, Quote
 from tradekit.money import dec
 
 RESTING_RULES = (
@@ -54,27 +54,27 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
         return []
     halts = desk.store.halts.open()
     flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
+    known, closes = desk.store.marks.of_open(), desk.store.decisions.asked_to_close()
     orders, marks = [], []
     for position in positions:
-        seen = look(desk, position, flatten=flatten, dead=dead)
+        mark = known.get(position.id) or _first_mark(desk, position)
+        state = state_of(desk, position, mark, flatten=flatten, dead=dead, close_asked=position.id in closes)
+        seen = look(desk, position, mark, state)
         order = leave(desk, position, seen)
         if order is not None:
             orders.append(order)
         marks.append(seen.mark if order is None else widened(seen.mark, seen.bar))
     save_marks(desk, marks)
-    for position in desk.store.positions.open():
-        keep_protected(desk, position)
+    protect_all(desk, {mark.position_id: mark for mark in marks})
     raise_automatic_halts(desk, account(desk))
     warn_unknown(desk)
     desk.count("positions", len(positions))
     return orders
 
 
-def look(desk: Desk, position: Position, *, flatten: bool, dead: bool) -> Seen:
+def look(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
     """Judge the complete bars since the last pass, in order, then the present moment."""
-    mark = desk.store.marks.get(position.id) or _first_mark(desk, position)
     plan, held = plan_levels(desk, position), held_of(position, mark)
-    state = state_of(desk, position, mark, flatten=flatten, dead=dead)
     now = desk.clock.now()
     judged_to, found, low = mark.judged_to, None, float(mark.low or position.avg_price)
     last = None
@@ -90,11 +90,10 @@ def look(desk: Desk, position: Position, *, flatten: bool, dead: bool) -> Seen:
             bar.end,
             min(low, bar.low),
         )
-    asked = last if found else None
+    asked, price = last if found else None, desk.market.quote(position.symbol, now)
     if not found:
-        found = judge_now(desk, position, held, plan, state, judged_to)
+        found = judge_now(desk, price, now, held, plan, state, judged_to)
     level = level_in_force(held, plan)
-    price = quote(desk, position.symbol)
     changed = msgspec.structs.replace(
         mark,
         at=now,
@@ -119,19 +118,16 @@ def widened(mark: Mark, bar: PriceBar | None) -> Mark:
 
 def judge_now(
     desk: Desk,
-    position: Position,
+    seen: Quote | None,
+    now: datetime,
     held: Held,
     plan: Plan,
     state: State,
     judged_to: datetime,
 ) -> Found | None:
     """A bar made of the trigger price. What is not newer than the judged bars moves no price rule, only timed ones."""
-    now = desk.clock.now()
-    seen = quote(desk, position.symbol)
     fresh = (
-        seen is not None
-        and seen.at > judged_to
-        and (now - seen.at).total_seconds() <= fresh_limit_s(desk, position.symbol)
+        seen is not None and seen.at > judged_to and (now - seen.at).total_seconds() <= fresh_limit_s(desk, seen.symbol)
     )
     if fresh and seen is not None:
         price = _trigger_price(
@@ -146,22 +142,22 @@ def judge_now(
     return judge_without_price(held, now.timestamp(), plan, state)
 
 
-def _trigger_price(last: object, mid: object, bid: object, ask: object, last_age_s: float) -> float | None:
+def _trigger_price(last: Decimal, mid: Decimal, bid: Decimal, ask: Decimal, last_age_s: float) -> float | None:
     """The last trade where it is fresh and inside the quote, else the mid of a spread of at most 1 %, else none."""
-    trade, middle, low, high = (float(str(x)) for x in (last, mid, bid, ask))
+    trade, middle, low, high = (float(x) for x in (last, mid, bid, ask))
     if last_age_s <= 10 and low <= trade <= high:
         return trade
     return middle if middle > 0 and (high - low) / middle <= 0.01 else None
 
 
-def state_of(desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool) -> State:
+def state_of(desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool, close_asked: bool) -> State:
     """What the rules know beside the bar."""
     closing = desk.settings.exits.reversal_close
     return State(
         kill=flatten,
         regime_dead=dead and position.intent == "day",
         reversal=mark.reversal_score is not None and mark.reversal_score >= closing,
-        close_asked=desk.store.decisions.closing(position.id) is not None,
+        close_asked=close_asked,
     )
 
 
@@ -228,11 +224,20 @@ def save_marks(desk: Desk, marks: list[Mark]) -> None:
     desk.store.marks.save([mark for mark in marks if mark.position_id in still])
 
 
-def keep_protected(desk: Desk, position: Position) -> None:
-    """A resting stop for every position that is not on its way out, and the desk's own level told to the venue."""
-    mark = desk.store.marks.get(position.id)
-    if working_exit(desk, position) is None:
-        protect(desk, position, mark)
+def protect_all(desk: Desk, marks: dict[str, Mark]) -> None:
+    """A resting stop for every open position; `marks` are those that this pass has written."""
+    live: dict[str, list[Order]] = {}
+    for order in desk.store.orders.live():
+        live.setdefault(order.symbol, []).append(order)
+    for position in desk.store.positions.open():
+        mark = marks.get(position.id) or desk.store.marks.get(position.id)
+        keep_protected(desk, position, mark, live.get(position.symbol, []))
+
+
+def keep_protected(desk: Desk, position: Position, mark: Mark | None, live: list[Order]) -> None:
+    """A resting stop for a position that is not on its way out, and the desk's own level told to the venue."""
+    if working_exit(desk, position, live) is None:
+        protect(desk, position, mark, live)
         warn_late(desk, position)
     desk.broker.guard(position.symbol, mark.stop_price if mark else None)
 

@@ -182,6 +182,14 @@ def note(desk: Desk, order: Order, *, kind: str, **fields: Any) -> Order:
 
 def take_over(desk: Desk, order: Order, answer: BrokerOrder, submitted_at: datetime | None = None) -> Order:
     """Bring our row up to what the venue says; fills are booked elsewhere, by their own ids."""
+    fields = news(order, answer, submitted_at)
+    if not fields:
+        return order
+    return desk.store.orders.change(order.id, updated_at=desk.clock.now(), **fields)
+
+
+def news(order: Order, answer: BrokerOrder, submitted_at: datetime | None = None) -> dict[str, Any]:
+    """The fields of our row that the venue's answer changes; {}: it says nothing new."""
     fields: dict[str, Any] = {}
     if order.broker_order_id != answer.broker_order_id:
         fields["broker_order_id"] = answer.broker_order_id
@@ -193,9 +201,7 @@ def take_over(desk: Desk, order: Order, answer: BrokerOrder, submitted_at: datet
         fields["status"] = answer.status
         if answer.status in ("rejected", "expired", "cancelled"):
             fields["error"] = answer.reason
-    if not fields:
-        return order
-    return desk.store.orders.change(order.id, updated_at=desk.clock.now(), **fields)
+    return fields
 
 
 def request_cancel(desk: Desk, order: Order, because: str) -> Order:

@@ -1,5 +1,6 @@
 """The resting stop at the venue: sized by what is held, placed at the first fill, moved up with a trail, never down."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from tradekit.base.crashpoint import crash_point
@@ -14,18 +15,18 @@ from tradekit.model import FINAL_STATUSES, Mark, Order, Position
 TRIES = 3
 
 
-def live_protection(desk: Desk, position: Position) -> Order | None:
-    """The protect order of a position that is still working."""
-    for order in desk.store.orders.live_for(position.symbol):
+def live_protection(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
+    """The protect order of a position that is still working; `live`: the symbol's live orders, where they are known."""
+    for order in desk.store.orders.live_for(position.symbol) if live is None else live:
         if order.purpose == "protect" and order.position_id == position.id:
             return order
     return None
 
 
-def protect(desk: Desk, position: Position, mark: Mark | None) -> Order | None:
+def protect(desk: Desk, position: Position, mark: Mark | None, live: Sequence[Order] | None = None) -> Order | None:
     """Keep the right stop at the venue. Returns an order that was sent; safe to call at every pass."""
     level = protect_price(desk, position, mark)
-    resting = live_protection(desk, position)
+    resting = live_protection(desk, position, live)
     if level is None or "stop" not in desk.broker.capabilities.order_types:
         return None
     if resting is not None and resting.status in ("intended", "unknown"):

@@ -11,6 +11,7 @@ from tradekit.desk.claims import release_idle
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.orders import (
+    news,
     note,
     refresh,
     request_cancel,
@@ -123,6 +124,8 @@ def settle(desk: Desk) -> None:
 
 
 def _follow(desk: Desk, order: Order, answer: BrokerOrder) -> None:
+    if not news(order, answer):
+        return
     with desk.store.transaction():
         changed = take_over(desk, order, answer)
     if changed.status == "rejected":
@@ -195,11 +198,11 @@ def notice_external(desk: Desk) -> None:
     owned = {symbol: qty for symbol, qty in desk.store.owned().items() if qty > 0}
     there = {position.symbol: position.qty for position in desk.broker.positions()}
     note_foreign(desk, owned, there)
-    now = desk.clock.now()
+    now, absent = desk.clock.now(), desk.store.meta.under("missing:")
     for symbol, qty in owned.items():
         missing = qty - max(ZERO, there.get(symbol, ZERO))
         key = f"missing:{symbol}"
-        first = desk.store.meta.get(key)
+        first = absent.get(key)
         if missing <= 0:
             if first is not None:
                 desk.store.meta.set(key, None)

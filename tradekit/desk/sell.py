@@ -1,5 +1,6 @@
 """Close a position: make room by cancelling our own stop, sell what is ours, put the stop back if the sale failed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,9 +15,9 @@ from tradekit.money import ZERO, dec, floor_tick
 LEAVING = ("exit", "liquidate")
 
 
-def working_exit(desk: Desk, position: Position) -> Order | None:
-    """The exit or liquidate order that is already on its way for this position."""
-    for order in desk.store.orders.live_for(position.symbol):
+def working_exit(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
+    """The exit or liquidate order that is already on its way for this position; `live` as in live_protection."""
+    for order in desk.store.orders.live_for(position.symbol) if live is None else live:
         if order.purpose in LEAVING and order.position_id == position.id:
             return order
     return None
