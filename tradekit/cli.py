@@ -81,7 +81,9 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
     "Running": {
         "jobs": {
             "snapshot": ("jobs:snapshot", "End of day: the account as it stands."),
+            "outcomes": ("jobs:outcomes", "What became of every candidate."),
             "track": ("jobs:track", "Score positions and the regime every half hour."),
+            "cleanup": ("jobs:cleanup", "Remove what is old, after a backup."),
         },
         "schedule": {
             "show": ("schedule:show", "When each slot of a day is due."),
@@ -93,6 +95,9 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "deposit": ("paper:deposit", "Pay cash into the paper account (or out of it)."),
             "hold": ("paper:hold", "Give the paper account shares that are not the desk's."),
             "reset": ("paper:reset", "Start the paper account again."),
+        },
+        "sim": {
+            "venue": ("sim:venue", "A local venue over the paper engine that misbehaves on request."),
         },
     },
 }
@@ -106,7 +111,7 @@ GLOBAL_HELP = """Everywhere, before or after the command's name:
   --exit-code         3 instead of 0 when there was nothing to do
 """
 FORMATS = ("table", "json", "jsonl", "csv")
-EXTRAS = {"pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
+EXTRAS = {"uvicorn": "serve", "pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

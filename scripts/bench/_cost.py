@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 
 def use_venv() -> None:
-    """Go on in the project's own interpreter, compiled byte code allowed: without it imports cost three times as much."""
+    """Go on in the own interpreter, with compiled byte code: without it imports cost three times as much."""
     if not Path(TRADEKIT).exists():
         raise SystemExit("no .venv: run scripts/setup first")
     for name in FORGET:
