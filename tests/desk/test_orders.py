@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 
 from tests.desk.world import NO_COSTS, World, at, decide, passes
@@ -251,8 +252,14 @@ def test_shares_sold_by_hand_close_the_trade_as_external(world):
         venue = desk.broker
 
         class Emptied(Deaf):
+            """Everything sold by hand: no positions, and an equity that is all cash."""
+
             def positions(self):
                 return []
+
+            def account(self):
+                account = self._venue.account()
+                return msgspec.structs.replace(account, equity=account.cash)
 
         desk.__dict__["broker"] = Emptied(venue, "after", 0)
         desk.clock.set(at("09:38"))

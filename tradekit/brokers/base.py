@@ -23,6 +23,9 @@ class Capabilities(Record, frozen=True, kw_only=True):
     settle_s: float = (
         10.0  # how long a cancel may take to become final; 0: asking again sooner than the next bar is idle
     )
+    grace_s: float = 10.0  # an order that two looks this far apart did not show has not arrived
+    min_qty: Decimal = Decimal(0)  # less than this cannot be sold: dust
+    min_notional: Decimal = Decimal(0)  # nor less than this much money's worth
 
 
 class OrderRequest(Record, frozen=True, kw_only=True):

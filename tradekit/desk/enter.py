@@ -11,16 +11,17 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import new_order, send
 from tradekit.desk.plans import plan_of
+from tradekit.desk.pretrade import Ask
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.sell import sell
-from tradekit.desk.state import quote, regime_now, risk_book
+from tradekit.desk.state import quote, regime_now
 from tradekit.errors import Refused, UsageError
 from tradekit.exits import levels
 from tradekit.ids import position_id
 from tradekit.model import Decision, ExitPlan, Order, OrderType, Quote, RiskCheck, Tif
 from tradekit.money import ZERO, ceil_tick, dec
-from tradekit.risk import checks, judge, refusal
-from tradekit.risk.base import Check, Proposal, Verdict
+from tradekit.risk import refusal
+from tradekit.risk.base import Proposal, Verdict
 from tradekit.risk.sizing import size, why_zero
 
 ON_OPEN_FROM = timedelta(minutes=30)
@@ -130,45 +131,22 @@ def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, Risk
     order = _order(desk, decision, entry)
     refused: list[RiskCheck] = []
 
-    def gate() -> bool:
-        """Asked in the transaction that writes the intent: what it saw is what the order stands on."""
-        book = risk_book(desk, [decision.symbol], regime=regime_now(desk), entries_this_scan=bought)
-        verdicts = judge(
-            entry,
-            book,
-            gate_rules(desk),
-        )
+    def record(verdicts: Sequence[Verdict]) -> None:
+        """Written in the transaction of the intent: what the rules saw is what the order stands on."""
         no = refusal(verdicts)
         if no is not None:
             refused.append(_end(desk, decision, "refused", no))
-            return False
-        desk.store.risk_checks.add(
-            _check(
-                desk,
-                decision,
-                order.id,
-                Verdict(
-                    rule="gate",
-                    approved=True,
-                    because=f"{len(verdicts)} rules passed",
-                    limits=_passed(verdicts),
-                ),
-            )
-        )
+            return
+        because = f"{len(verdicts)} rules passed"
+        passed = Verdict(rule="gate", approved=True, because=because, limits=_passed(verdicts))
+        desk.store.risk_checks.add(_check(desk, decision, order.id, passed))
         desk.store.decisions.set_status(decision.id, "used")
         claim(desk, decision.symbol)
-        return True
 
-    sent = send(desk, order, gate)
+    sent = send(desk, order, Ask(entry, bought, record))
     if sent is not None:
         desk.count("orders")
     return sent, (refused[0] if refused else None)
-
-
-def gate_rules(desk: Desk) -> tuple[Check, ...]:
-    """Every risk rule, set up as desk.yaml says."""
-    settings = desk.settings
-    return checks(settings.risk, reversal_alert=settings.exits.reversal_alert, currency=settings.desk.currency)
 
 
 def _passed(verdicts: Sequence[Verdict]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The order protocol: write it down, send once, write the answer down. Who dies between leaves a row to reconcile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,19 @@ from tradekit.brokers.base import BrokerOrder, OrderRequest
 from tradekit.clock import iso
 from tradekit.desk.by_hand import ask_to_sell, tell_sent
 from tradekit.desk.desk import Desk
-from tradekit.desk.events import event
+from tradekit.desk.events import alert_once, event
+from tradekit.desk.frozen import why_frozen
+from tradekit.desk.match import candidates, lookup
+from tradekit.desk.pretrade import Ask, refuse, refuse_sell
+from tradekit.desk.state import quote
+from tradekit.desk.venue import Seen, look
 from tradekit.errors import AuthError, BrokerError, OrderRejected, StoreError
 from tradekit.ids import client_order_id, order_id
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Purpose, Side, Tif
+from tradekit.store.orders import TRANSITIONS
 
 SUBMIT_WAIT_S = 15.0
+SURE = timedelta(seconds=60)  # absence proves nothing about an order that was sent less than this ago
 
 
 @contextmanager
@@ -62,86 +69,158 @@ def new_order(
     )
 
 
-def send(desk: Desk, order: Order, gate: Callable[[], bool] = lambda: True) -> Order | None:
-    """Intend, send, note the answer. None: the gate refused, or the same intent was there already.
+def send(desk: Desk, order: Order, ask: Ask | None = None) -> Order | None:
+    """Check, intend, send, note the answer. None: refused, or the same intent was there already.
 
-    The gate is asked in the transaction that writes the intent. Nothing is sent under an id whose row is not committed.
+    An entry needs `ask`, which the risk gate judges in the transaction that writes the intent; a sell needs shares that
+    are the desk's to sell. Nothing is sent under an id whose row is not committed. Raises Busy, BrokerError where
+    the venue cannot be read, StoreError.
     """
-    with submit_lock(desk), shielded():
-        if not _intend(desk, order, gate):
+    entry = order.side == "buy"
+    with submit_lock(desk, wait_s=desk.settings.entry.send_deadline_s if entry else SUBMIT_WAIT_S), shielded():
+        seen = look(desk, for_entry=entry)
+        if not _intend(desk, order, seen, ask):
             return None
         crash_point("intent_committed")
         return transmit(desk, order)
 
 
-def _intend(desk: Desk, order: Order, gate: Callable[[], bool]) -> bool:
+def _intend(desk: Desk, order: Order, seen: Seen, ask: Ask | None) -> bool:
     try:
-        with desk.store.transaction(low=order.purpose == "entry"):
-            if not gate() or not desk.store.orders.add(order):
+        with desk.store.transaction(low=order.side == "buy"):
+            because = refuse(desk, order, seen, ask)
+            if because:
+                _refused_here(desk, order, because)
+            if because is not None or not desk.store.orders.add(order):
                 return False
             event(desk, "order.intended", symbol=order.symbol, ref=order.id, **_arrival(desk, order))
     except StoreError as problem:
-        if order.purpose != "entry":
+        if order.side == "sell":
             ask_to_sell(desk, order, problem)
         raise
     return True
 
 
-def transmit(desk: Desk, order: Order) -> Order:
+def _refused_here(desk: Desk, order: Order, because: str) -> None:
+    message = f"{order.id} was not sent: {because}"
+    alert_once(desk, "order-refused", message, symbol=order.symbol, ref=order.position_id or order.decision_id)
+
+
+def send_again(desk: Desk, order: Order) -> Order | None:
+    """Send an order that never arrived once more, under its id. None: what it stood on is gone. Holds the submit lock.
+
+    A sell is checked again, without counting itself; an entry goes only while no halt or freeze stands.
+    """
+    if order.side == "sell":
+        because = refuse_sell(desk, order, look(desk, for_entry=False))
+    else:
+        because = "a halt is open" if desk.store.halts.open() else why_frozen(desk, order.symbol)
+    if because is not None:
+        return None
+    event(desk, "order.sent-again", symbol=order.symbol, ref=order.id)
+    return transmit(desk, order, again=True)
+
+
+def transmit(desk: Desk, order: Order, *, again: bool = False) -> Order:
     """Put a written order on the wire, under its own id, and write down what came back. Holds the submit lock.
 
     Where the answer cannot be written (StoreError) a human is told what is on its way.
     """
     try:
-        return _exchange(desk, order)
+        return _exchange(desk, order, again)
     except StoreError as problem:
         tell_sent(desk, order, problem)
         raise
 
 
-def _exchange(desk: Desk, order: Order) -> Order:
+def _exchange(desk: Desk, order: Order, again: bool) -> Order:
     sent_at = desk.clock.now()
     try:
         answer = desk.broker.submit(request(order))
     except OrderRejected as no:
-        return note(
-            desk,
-            order,
-            status="rejected",
-            error=no.message,
-            submitted_at=sent_at,
-            kind="order.rejected",
-        )
+        return _rejected(desk, order, no, sent_at, again)
     except (BrokerError, AuthError) as problem:
-        return note(
-            desk,
-            order,
-            status="unknown",
-            error=problem.message,
-            submitted_at=sent_at,
-            kind="alert.order-unknown",
-        )
+        return _unanswered(desk, order, problem, sent_at, again)
+    except Exception as garbage:  # an answer that the adapter could not read is no refusal
+        return unsure(desk, order, f"unreadable answer: {type(garbage).__name__}: {garbage}", sent_at)
     crash_point("response_read")
-    if answer.client_order_id not in (None, order.client_order_id) or answer.symbol != order.symbol:
-        error = f"the venue answered for {answer.symbol} {answer.client_order_id}"
-        return note(
-            desk,
-            order,
-            status="unknown",
-            error=error,
-            submitted_at=sent_at,
-            kind="alert.order-unknown",
-        )
+    wrong = mismatch(desk, order, answer)
+    if wrong is not None:
+        return unsure(desk, order, wrong, sent_at)
     with desk.store.transaction():
         event(desk, "order.sent", symbol=order.symbol, ref=order.id, acknowledged_at=iso(answer.submitted_at))
         noted = take_over(desk, order, answer, submitted_at=sent_at)
     crash_point("response_committed")
-    return refresh(desk, noted) if answer.filled_qty else noted
+    return _refreshed(desk, noted) if answer.filled_qty else noted
+
+
+def mismatch(desk: Desk, order: Order, answer: BrokerOrder) -> str | None:
+    """Why the venue's answer cannot be about this order; None: it can."""
+    if answer.client_order_id not in (None, "", order.client_order_id) or answer.symbol != order.symbol:
+        return f"the venue answered for {answer.symbol} {answer.client_order_id}"
+    if (answer.side, answer.qty) != (order.side, order.qty):
+        return f"the venue answered for {answer.side} {answer.qty}, not {order.side} {order.qty}"
+    if not answer.broker_order_id:
+        return "the venue's answer names no order"
+    other = desk.store.orders.by_broker_id(answer.broker_order_id)
+    if other is not None and other.id != order.id:
+        return f"the venue's answer names {answer.broker_order_id}, which is {other.id}"
+    return None
+
+
+def unsure(desk: Desk, order: Order, error: str, sent_at: datetime) -> Order:
+    """Nobody knows whether it is at the venue: never failed, never forgotten, settled by reconcile."""
+    kind = "alert.order-unknown"
+    return note(desk, order, status="unknown", error=error, submitted_at=order.submitted_at or sent_at, kind=kind)
+
+
+def _unanswered(desk: Desk, order: Order, problem: BrokerError | AuthError, sent_at: datetime, again: bool) -> Order:
+    if getattr(problem, "sent", True) or again:
+        return unsure(desk, order, problem.message, sent_at)
+    error = f"never left this machine: {problem.message}"
+    return note(desk, order, status="expired", error=error, kind="alert.order-not-sent")
+
+
+def _rejected(desk: Desk, order: Order, no: OrderRejected, sent_at: datetime, again: bool) -> Order:
+    """A refusal is final, unless the venue has the order already: refused as a duplicate, or sent a second time."""
+    if is_duplicate(no) or again:
+        there = _find(desk, order)
+        if there is not None:
+            return adopt(desk, order, there)
+        if is_duplicate(no) or desk.clock.now() - order.created_at < SURE:
+            return unsure(desk, order, f"sent again and refused: {no.message}", sent_at)
+    raw = {"raw_status": no.why} if no.why else {}
+    return note(
+        desk, order, status="rejected", error=no.message, submitted_at=sent_at, kind="order.rejected", **raw
+    )  # fmt: skip
+
+
+def is_duplicate(no: OrderRejected) -> bool:
+    """The venue refused an id because it knows it."""
+    return no.why == "duplicate" or "must be unique" in no.message or "duplicate" in no.message.lower()
+
+
+def _find(desk: Desk, order: Order) -> BrokerOrder | None:
+    """The order as the venue has it, None where it does not say or cannot be asked."""
+    try:
+        found = candidates(desk, order, desk.broker.open_orders())
+    except BrokerError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def adopt(desk: Desk, order: Order, answer: BrokerOrder) -> Order:
+    """What the venue has is ours: bring the row up to it; the second time nothing is written."""
+    with desk.store.transaction():
+        taken = take_over(desk, order, answer)
+        if taken is not order:
+            event(desk, "order.adopted", symbol=order.symbol, ref=order.id, status=taken.status)
+    return taken
 
 
 def _arrival(desk: Desk, order: Order) -> dict[str, str]:
     """The quote as the order leaves, for `report fills`."""
-    seen = desk.market.quote(order.symbol, desk.clock.now())
+    seen = quote(desk, order.symbol)
     facts = {"side": order.side, "qty": str(order.qty), "purpose": order.purpose}
     return facts if seen is None else {**facts, "bid": str(seen.bid), "ask": str(seen.ask)}
 
@@ -197,47 +276,49 @@ def news(order: Order, answer: BrokerOrder, submitted_at: datetime | None = None
         fields["submitted_at"] = submitted_at or answer.submitted_at
     if answer.raw_status != order.raw_status:
         fields["raw_status"] = answer.raw_status
-    if answer.status != order.status and order.status not in FINAL_STATUSES:
-        fields["status"] = answer.status
+    status = answer.status
+    if status in FINAL_STATUSES and answer.filled_qty > order.filled_qty:
+        status = "partially_filled" if order.filled_qty else "open"  # final when its fills are booked, not before
+    if status in TRANSITIONS[order.status]:  # an answer that is older than what we know moves nothing back
+        fields["status"] = status
         if answer.status in ("rejected", "expired", "cancelled"):
             fields["error"] = answer.reason
     return fields
 
 
 def request_cancel(desk: Desk, order: Order, because: str) -> Order:
-    """Ask the venue to cancel, then read the order back: filled is booked by reconcile, gone is closed."""
+    """Ask the venue to cancel, then read the order back: filled is booked, gone is closed by reconcile."""
     if order.broker_order_id is None:
         return order
     with shielded():
         if order.raw_status != "pending_cancel":
-            event(
-                desk,
-                "order.cancel-asked",
-                symbol=order.symbol,
-                ref=order.id,
-                because=because,
-            )
+            event(desk, "order.cancel-asked", symbol=order.symbol, ref=order.id, because=because)
         try:
             desk.broker.cancel(order.broker_order_id)
             crash_point("cancel_sent")
-        except BrokerError as problem:
-            event(
-                desk,
-                "order.cancel-failed",
-                symbol=order.symbol,
-                ref=order.id,
-                error=problem.message,
-            )
+        except (BrokerError, OrderRejected) as problem:
+            event(desk, "order.cancel-failed", symbol=order.symbol, ref=order.id, error=problem.message)
+        return _refreshed(desk, order)
+
+
+def _refreshed(desk: Desk, order: Order) -> Order:
+    """`refresh`; where the venue cannot be read the order stays as it is, to be asked again."""
+    try:
         return refresh(desk, order)
+    except BrokerError:
+        return desk.store.orders.get(order.id) or order
 
 
 def refresh(desk: Desk, order: Order) -> Order:
     """One order as the venue has it now, with its fills booked."""
+    answer = lookup(desk, order)
+    return order if answer is None else follow(desk, order, answer)
+
+
+def follow(desk: Desk, order: Order, answer: BrokerOrder) -> Order:
+    """Book what the venue says it filled, then bring the row up to it."""
     from tradekit.desk.book import book_fills
 
-    answer = desk.broker.order(order.client_order_id)
-    if answer is None:
-        return order
     if answer.filled_qty > order.filled_qty:
         book_fills(desk, desk.broker.fills_since(order.created_at))
         order = desk.store.orders.get(order.id) or order
@@ -246,10 +327,10 @@ def refresh(desk: Desk, order: Order) -> Order:
 
 
 def cancel_and_wait(desk: Desk, order: Order, because: str) -> Order:
-    """Cancel and ask again until the order is final or the venue's settling time is over."""
+    """Cancel and ask again until the order is final or the venue's settling time is over; bounded in every case."""
     order = request_cancel(desk, order, because)
     deadline = desk.clock.monotonic() + desk.broker.capabilities.settle_s
     while order.status not in FINAL_STATUSES and desk.clock.monotonic() < deadline:
         desk.clock.sleep(0.5)
-        order = refresh(desk, order)
+        order = _refreshed(desk, order)
     return order

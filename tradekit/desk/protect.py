@@ -1,18 +1,24 @@
 """The resting stop at the venue: sized by what is held, placed at the first fill, moved up with a trail, never down."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from tradekit.base.crashpoint import crash_point
 from tradekit.desk.desk import Desk
-from tradekit.desk.events import alert, alert_once, event
+from tradekit.desk.events import alert_once, event
+from tradekit.desk.frozen import SPLIT, why_frozen
 from tradekit.desk.orders import cancel_and_wait, new_order, send
 from tradekit.desk.plans import plan_of, protect_price
-from tradekit.desk.state import last_price
+from tradekit.desk.pretrade import sellable
+from tradekit.desk.state import fresh_limit_s, in_hours, quote
+from tradekit.desk.venue import look
 from tradekit.exits import protect_reason
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position
 
 TRIES = 3
+STAYS_S = 300  # an unprotected position says so again this often
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 600.0
 
 
 def live_protection(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
@@ -23,11 +29,18 @@ def live_protection(desk: Desk, position: Position, live: Sequence[Order] | None
     return None
 
 
-def protect(desk: Desk, position: Position, mark: Mark | None, live: Sequence[Order] | None = None) -> Order | None:
-    """Keep the right stop at the venue. Returns an order that was sent; safe to call at every pass."""
+def protect(
+    desk: Desk, position: Position, mark: Mark | None, live: Sequence[Order] | None = None, *, or_sell: bool = True
+) -> Order | None:
+    """Keep the right stop at the venue. Returns an order that was sent; safe to call at every pass.
+
+    Where the price is through the level already the position is sold at once (`or_sell`).
+    """
     level = protect_price(desk, position, mark)
     resting = live_protection(desk, position, live)
     if level is None or "stop" not in desk.broker.capabilities.order_types:
+        return None
+    if why_frozen(desk, position.symbol, SPLIT) is not None:
         return None
     if resting is not None and resting.status in ("intended", "unknown"):
         return None  # reconcile settles it first
@@ -35,10 +48,9 @@ def protect(desk: Desk, position: Position, mark: Mark | None, live: Sequence[Or
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)
-        gone = cancel_and_wait(desk, resting, f"moving the stop to {level}")
-        if gone.status not in FINAL_STATUSES or gone.status == "filled":
+        if not _withdrawn(desk, resting, level):
             return None
-    return _place(desk, position.id, level)
+    return _place(desk, position.id, level, or_sell)
 
 
 def _covers(resting: Order, position: Position, level: Decimal) -> bool:
@@ -46,28 +58,45 @@ def _covers(resting: Order, position: Position, level: Decimal) -> bool:
     return left == position.qty and resting.stop_price is not None and resting.stop_price >= level
 
 
-def _place(desk: Desk, name: str, level: Decimal) -> Order | None:
+def _withdrawn(desk: Desk, resting: Order, level: Decimal) -> bool:
+    """The old stop is gone for certain: only then may a new one cover the same shares."""
+    gone = cancel_and_wait(desk, resting, f"moving the stop to {level}")
+    return gone.status in FINAL_STATUSES and gone.status != "filled"
+
+
+def _place(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None:
     position = desk.store.positions.get(name)
     if position is None or position.qty <= 0:
         return None
-    price = last_price(desk, position.symbol)
-    if price is not None and price <= level:
-        event(
-            desk,
-            "stop.unplaceable",
-            symbol=position.symbol,
-            ref=position.id,
-            level=str(level),
-            price=str(price),
-        )
-        return None  # the exit rules of this pass sell it instead
-    order = new_order(
+    refused = refusals(desk, position)
+    if len(refused) >= TRIES:
+        _stay_loud(desk, position, refused[-1])
+        if desk.clock.now() - refused[-1].created_at < _pause(len(refused)):
+            return None
+    if through(desk, position.symbol, level):
+        return _unplaceable(desk, position, level, or_sell)
+    qty = min(position.qty, sellable(desk, position.symbol, look(desk, for_entry=False)))
+    sent = send(desk, _stop(desk, position, qty, level)) if qty > 0 else None
+    if sent is not None and sent.status not in ("rejected", "expired", "unknown"):
+        desk.store.positions.set_protected(position.id, sent.id)
+        crash_point("stop_committed")
+        desk.count("stops")
+        return sent
+    if position.protected_by is not None:
+        desk.store.positions.set_protected(position.id, None)
+    if sent is not None and sent.status == "rejected":
+        return _refused(desk, position, sent, level, or_sell)
+    return sent
+
+
+def _stop(desk: Desk, position: Position, qty: Decimal, level: Decimal) -> Order:
+    return new_order(
         desk,
         subject=position.id,
         purpose="protect",
         symbol=position.symbol,
         side="sell",
-        qty=position.qty,
+        qty=qty,
         type_="stop",
         tif="day" if position.intent == "day" else "gtc",
         reason=protect_reason(plan_of(position.plan)),
@@ -76,32 +105,49 @@ def _place(desk: Desk, name: str, level: Decimal) -> Order | None:
         position_id=position.id,
         decision_id=position.decision_id,
     )
-    sent = send(desk, order)
-    if sent is not None and sent.status not in ("rejected", "unknown"):
-        desk.store.positions.set_protected(position.id, sent.id)
-        crash_point("stop_committed")
-        desk.count("stops")
-    elif sent is not None and sent.status == "rejected":
-        _warn(desk, position, sent)
-    return sent
 
 
-def _warn(desk: Desk, position: Position, refused: Order) -> None:
-    tries = sum(
-        order.status == "rejected" and order.purpose == "protect"
-        for order in desk.store.orders.for_position(position.id)
-    )
-    if tries == TRIES:
-        alert(
-            desk,
-            "unprotected",
-            f"{position.symbol}: no stop after {tries} tries: {refused.error}",
-            ref=position.id,
-        )
-    elif tries > TRIES:
-        alert_once(
-            desk,
-            "unprotected",
-            f"{position.symbol}: still no stop: {refused.error}",
-            ref=position.id,
-        )
+def through(desk: Desk, symbol: str, level: Decimal) -> bool:
+    """A fresh price stands at or under the level, so that no stop can rest there."""
+    seen = quote(desk, symbol)
+    if seen is None or not in_hours(desk):
+        return False
+    age = (desk.clock.now() - seen.at).total_seconds()
+    return seen.last <= level and age <= fresh_limit_s(desk, symbol)
+
+
+def _unplaceable(desk: Desk, position: Position, level: Decimal, or_sell: bool) -> Order | None:
+    """What the stop was there to prevent has happened: sell now, in this pass."""
+    from tradekit.desk.sell import sell
+
+    event(desk, "stop.unplaceable", symbol=position.symbol, ref=position.id, level=str(level))
+    if not or_sell or not in_hours(desk):
+        return None
+    because = f"the price is through the resting stop's level of {level}"
+    return sell(desk, position, purpose="exit", reason="stop unplaceable", because=because, level=level)
+
+
+def _refused(desk: Desk, position: Position, order: Order, level: Decimal, or_sell: bool) -> Order | None:
+    if order.raw_status == "stop-through" or through(desk, position.symbol, level):
+        return _unplaceable(desk, position, level, or_sell)
+    if len(refusals(desk, position)) >= TRIES:
+        _stay_loud(desk, position, order)
+    return order
+
+
+def refusals(desk: Desk, position: Position) -> list[Order]:
+    """The stops that the venue refused since the last one that it took, oldest first."""
+    found: list[Order] = []
+    for order in desk.store.orders.for_position(position.id):
+        if order.purpose == "protect":
+            found = [*found, order] if order.status == "rejected" else []
+    return found
+
+
+def _stay_loud(desk: Desk, position: Position, refused: Order) -> None:
+    message = f"{position.symbol}: no stop rests at the venue: {refused.error}"
+    alert_once(desk, "unprotected", message, symbol=position.symbol, ref=position.id, every_s=STAYS_S)
+
+
+def _pause(refused: int) -> timedelta:
+    return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** (refused - TRIES), LONGEST_PAUSE_S))

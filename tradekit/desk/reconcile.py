@@ -1,5 +1,6 @@
 """Make the books agree with the venue. Every command that trades starts here; start and recovery are the same path."""
 
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,51 +9,71 @@ from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
 from tradekit.desk.book import book_fills
 from tradekit.desk.claims import release_idle
+from tradekit.desk.corporate import notice_splits
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
-from tradekit.desk.orders import (
-    news,
-    note,
-    refresh,
-    request_cancel,
-    submit_lock,
-    take_over,
-    transmit,
-)
-from tradekit.desk.protect import protect
-from tradekit.errors import Busy, UsageError
+from tradekit.desk.frozen import frozen
+from tradekit.desk.orders import request_cancel, submit_lock
+from tradekit.desk.protect import live_protection, protect
+from tradekit.desk.sell import working_exit
+from tradekit.desk.settle import DOUBTFUL, settle
+from tradekit.desk.triggered import escalate_triggered
+from tradekit.errors import Busy, Findings, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
 
 OVERLAP = timedelta(hours=1)  # fills are read again this far back: a late one is not lost
 START = datetime(1970, 1, 1, tzinfo=UTC)
-GRACE_S = 10.0
+LATE = timedelta(minutes=15)  # so long after an entry was cancelled a fill of it may still turn up
 FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "dividend", "interest", "fee")}
 
 
 def reconcile(desk: Desk) -> list[Event]:
     """Catch up with the venue and protect what has just been bought. A second call writes nothing."""
     before = len(desk.events)
-    catch_up(desk)
+    listed = catch_up(desk)
+    escalate_triggered(desk, listed)
     for position in desk.store.positions.open():
-        if position.protected_by is None:
+        if live_protection(desk, position) is None and working_exit(desk, position) is None:
             protect(desk, position, desk.store.marks.get(position.id))
     return desk.events[before:]
 
 
-def catch_up(desk: Desk) -> None:
-    """Book what was executed, settle what is unknown, retire what is over."""
+def raise_findings(desk: Desk) -> None:
+    """Findings (7) while something is not settled: what `reconcile` could not make agree with the venue."""
+    found = [f"{symbol}: {because}" for (_, symbol), because in frozen(desk).items()]
+    live = desk.store.orders.live()
+    found += [f"{order.id}: nobody knows its fate" for order in live if order.status in DOUBTFUL]
+    missing = desk.store.meta.under("missing:")
+    found += [f"{key[8:]}: fewer shares there than owned" for key in missing]
+    found += [str(e.data["message"]) for e in desk.events if e.kind in ("alert.late-fill", "alert.external")]
+    if found:
+        raise Findings("; ".join(found), "tradekit events --alerts; run tradekit reconcile again in a minute")
+
+
+def catch_up(desk: Desk) -> list[BrokerOrder]:
+    """Book what was executed, settle what is unknown, retire what is over. Gives the venue's working orders."""
     live, positions = desk.store.orders.live(), desk.store.positions.open()
-    if live or positions or desk.store.meta.get("account_id") is None:
+    listed: list[BrokerOrder] = []
+    if live or positions or loose_ends(desk) or desk.store.meta.get("account_id") is None:
         pin_account(desk)
         book_cash_flows(desk)
         book_fills(desk, desk.broker.fills_since(_since(desk, live)))
-        settle(desk)
-        notice_external(desk)
+        listed = list(desk.broker.open_orders())
+        unsettled = settle(desk, listed)
+        notice_external(desk, unsettled)
+        withdraw(desk)
         cancel_stale_entries(desk)
         give_back_claims(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
+    return listed
+
+
+def loose_ends(desk: Desk) -> bool:
+    """Whether an entry ended unfilled so lately that the venue may still report a fill of it."""
+    recent = desk.store.orders.created_since(desk.clock.now() - LATE)
+    return any(order.purpose == "entry" and order.status in ("cancelled", "expired") for order in recent)
 
 
 def pin_account(desk: Desk) -> None:
@@ -102,116 +123,43 @@ def _since(desk: Desk, live: list[Order]) -> datetime:
     return min(points, default=START)
 
 
-def settle(desk: Desk) -> None:
-    """Bring every live order up to what the venue says; judge intended and unknown ones under the submit lock."""
-    listed = {order.client_order_id: order for order in desk.broker.open_orders()}
-    doubtful = []
-    for order in desk.store.orders.live():
-        if order.status in ("intended", "unknown"):
-            doubtful.append(order)
-        elif (answer := listed.get(order.client_order_id)) is not None:
-            _follow(desk, order, answer)
-        else:
-            refresh(desk, order)
-    if not doubtful:
-        return
-    try:
-        with submit_lock(desk, wait_s=0):
-            for order in doubtful:
-                _resolve(desk, order, listed.get(order.client_order_id))
-    except Busy:
-        return  # somebody is sending: those rows are his for now
+def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
+    """Less at the venue than we own, in two reads a grace time apart: somebody sold by hand.
 
-
-def _follow(desk: Desk, order: Order, answer: BrokerOrder) -> None:
-    if not news(order, answer):
-        return
-    with desk.store.transaction():
-        changed = take_over(desk, order, answer)
-    if changed.status == "rejected":
-        event(
-            desk,
-            "order.rejected",
-            symbol=order.symbol,
-            ref=order.id,
-            error=changed.error,
-        )
-
-
-def _resolve(desk: Desk, order: Order, listed: BrokerOrder | None) -> None:
-    """Ask by id and by listing; after two absences a grace time apart send an exit again, an entry while it lives."""
-    current = desk.store.orders.get(order.id)
-    if current is None or current.status not in ("intended", "unknown"):
-        return
-    answer = listed or desk.broker.order(order.client_order_id)
-    if answer is not None:
-        with desk.store.transaction():
-            take_over(desk, current, answer)
-            event(
-                desk,
-                "order.adopted",
-                symbol=order.symbol,
-                ref=order.id,
-                status=answer.status,
-            )
-        return
-    if current.status == "intended":
-        current = note(
-            desk,
-            current,
-            status="unknown",
-            error="no answer was written down",
-            kind="order.unknown",
-        )
-    if not _absent_for_good(desk, current):
-        return
-    if current.purpose == "entry" and not _entry_lives(desk, current):
-        note(
-            desk,
-            current,
-            status="expired",
-            error="never reached the venue; its decision is over",
-            kind="order.expired",
-        )
-    else:
-        event(desk, "order.sent-again", symbol=order.symbol, ref=order.id)
-        transmit(desk, current)
-
-
-def _absent_for_good(desk: Desk, order: Order) -> bool:
-    """The venue did not know the order twice, a grace time apart."""
-    key, now = f"absent:{order.id}", desk.clock.now()
-    first = desk.store.meta.get(key)
-    if first is None:
-        desk.store.meta.set(key, iso(now))
-        return False
-    return (now - parse_time(first)).total_seconds() >= GRACE_S
-
-
-def _entry_lives(desk: Desk, order: Order) -> bool:
-    decision = desk.store.decisions.get(order.decision_id) if order.decision_id else None
-    return decision is not None and decision.expires_at is not None and desk.clock.now() < decision.expires_at
-
-
-def notice_external(desk: Desk) -> None:
-    """Less at the venue than we own, in two reads a grace time apart: somebody sold by hand."""
+    `unsettled` symbols have sells whose fate or fills are still on their way: nothing is concluded about those.
+    """
     owned = {symbol: qty for symbol, qty in desk.store.owned().items() if qty > 0}
     there = {position.symbol: position.qty for position in desk.broker.positions()}
-    note_foreign(desk, owned, there)
-    now, absent = desk.clock.now(), desk.store.meta.under("missing:")
+    if owned and not there and contradicted(desk, owned):
+        return
+    split = notice_splits(desk, there)
+    note_foreign(desk, owned, {symbol: qty for symbol, qty in there.items() if symbol not in split})
     for symbol, qty in owned.items():
-        missing = qty - max(ZERO, there.get(symbol, ZERO))
-        key = f"missing:{symbol}"
-        first = absent.get(key)
-        if missing <= 0:
-            if first is not None:
-                desk.store.meta.set(key, None)
-            continue
-        if first is None:
-            desk.store.meta.set(key, iso(now))
-        elif (now - parse_time(first)).total_seconds() >= GRACE_S:
-            _close_external(desk, symbol, missing)
+        if symbol not in split:
+            _missing(desk, symbol, qty - max(ZERO, there.get(symbol, ZERO)), symbol in unsettled)
+
+
+def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
+    """An empty list of positions beside an account whose equity is not all cash is a failed read, never "flat"."""
+    account = desk.broker.account()
+    if account.equity is None or abs(account.equity - account.cash) < 1:
+        return False
+    message = f"the venue lists no positions, yet its equity is not all cash: {len(owned)} positions are kept"
+    alert_once(desk, "positions-contradicted", message, every_s=600)
+    return True
+
+
+def _missing(desk: Desk, symbol: str, missing: Decimal, unsettled: bool) -> None:
+    key, now = f"missing:{symbol}", desk.clock.now()
+    first = desk.store.meta.get(key)
+    if missing <= 0 or unsettled:
+        if first is not None:
             desk.store.meta.set(key, None)
+    elif first is None:
+        desk.store.meta.set(key, iso(now))
+    elif (now - parse_time(first)).total_seconds() >= desk.broker.capabilities.grace_s:
+        _close_external(desk, symbol, missing)
+        desk.store.meta.set(key, None)
 
 
 def note_foreign(desk: Desk, owned: dict[str, Decimal], there: dict[str, Decimal]) -> None:
@@ -243,6 +191,16 @@ def _close_external(desk: Desk, symbol: str, missing: Decimal) -> None:
             symbol=symbol,
             ref=row.id,
         )
+
+
+def withdraw(desk: Desk) -> None:
+    """A sell whose position is gone would sell what is not ours: it is taken back."""
+    for order in desk.store.orders.live():
+        if order.side != "sell" or order.position_id is None or order.raw_status == "pending_cancel":
+            continue
+        position = desk.store.positions.get(order.position_id)
+        if position is None or position.qty <= 0:
+            request_cancel(desk, order, "its position is closed")
 
 
 def cancel_stale_entries(desk: Desk) -> None:

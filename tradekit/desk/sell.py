@@ -1,18 +1,26 @@
 """Close a position: make room by cancelling our own stop, sell what is ours, put the stop back if the sale failed."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
-from tradekit.desk.orders import cancel_and_wait, new_order, send
+from tradekit.desk.extended import discount_now
+from tradekit.desk.match import row_of
+from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
+from tradekit.desk.pretrade import sellable
 from tradekit.desk.protect import live_protection, protect
-from tradekit.desk.state import in_hours, quote
-from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif
-from tradekit.money import ZERO, dec, floor_tick
+from tradekit.desk.state import in_hours, last_price, quote
+from tradekit.desk.venue import look
+from tradekit.errors import BrokerError, UsageError
+from tradekit.model import FINAL_STATUSES, Mark, Order, OrderType, Position, Purpose, Tif
+from tradekit.money import dec, floor_tick
 
 LEAVING = ("exit", "liquidate")
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
+ON_OPEN_UNTIL = timedelta(minutes=2)
 
 
 def working_exit(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
@@ -21,17 +29,6 @@ def working_exit(desk: Desk, position: Position, live: Sequence[Order] | None = 
         if order.purpose in LEAVING and order.position_id == position.id:
             return order
     return None
-
-
-def sellable(desk: Desk, symbol: str) -> Decimal:
-    """min(owned, what the venue has now) less every working or unknown sell."""
-    owned = desk.store.owned().get(symbol, ZERO)
-    there = sum((p.qty for p in desk.broker.positions() if p.symbol == symbol), ZERO)
-    promised = sum(
-        (order.qty - order.filled_qty for order in desk.store.orders.live_for(symbol) if order.side == "sell"),
-        ZERO,
-    )
-    return min(owned, there) - promised
 
 
 def sell(
@@ -51,78 +48,117 @@ def sell(
     """Send the order that closes `position`, or None where one is working or our own stop is still being cancelled.
 
     `level` is the price that asked for the exit, `trigger_at` the start of the bar that touched it. `limit` asks for a
-    marketable limit; outside regular hours there is no other kind.
+    marketable limit; outside regular hours there is no other kind, and `discount` is the most it gives way.
     """
+    if working_exit(desk, position) or is_dust(desk, position):
+        return None
+    refused = refusals(desk, position)
+    if purpose == "exit" and refused and desk.clock.now() - refused[-1].created_at < _pause(len(refused)):
+        return None  # still loud, tried again later
+    if not _room(desk, position, f"making room: {reason}"):
+        return None  # the next pass sells, once the venue has let go
+    limit = limit or (in_hours(desk) and len(refused) % 2 == 1)  # refused as a market order: the other kind
+    kind = _kind(desk, position, limit=limit, on_open=on_open, on_close=on_close, discount=discount)
+    facts = {"purpose": purpose, "reason": reason, "because": because, "trigger_at": trigger_at}
+    sent = _send(desk, position, kind, facts, level)
+    if sent is not None and _is_held(sent) and _free(desk, position.symbol):
+        sent = _send(desk, position, kind, facts, level)
+    if sent is None or sent.status in ("rejected", "expired"):
+        _keep_safe(desk, position, sent)
+    if sent is not None:
+        desk.count("exits")
+    return sent
+
+
+def refusals(desk: Desk, position: Position) -> list[Order]:
+    """The exits that the venue refused since the last one that it took, oldest first."""
+    found: list[Order] = []
+    for order in desk.store.orders.for_position(position.id):
+        if order.purpose in LEAVING:
+            never_there = order.status == "rejected" or (order.status == "expired" and order.broker_order_id is None)
+            found = [*found, order] if never_there else []
+    return found
+
+
+def _pause(refused: int) -> timedelta:
+    return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** (refused - 1), LONGEST_PAUSE_S))
+
+
+def is_dust(desk: Desk, position: Position) -> bool:
+    """Too little for the venue to sell: marked as such once and left alone."""
+    can = desk.broker.capabilities
+    if not can.min_qty and not can.min_notional:
+        return False
+    price = last_price(desk, position.symbol)
+    small = position.qty < can.min_qty or (price is not None and position.qty * price < can.min_notional)
+    if small:
+        _mark_dust(desk, position)
+    return small
+
+
+def _mark_dust(desk: Desk, position: Position) -> None:
+    import msgspec
+
+    mark = desk.store.marks.get(position.id)
+    note = f"dust: {position.qty} is less than {desk.broker.name} sells"
+    if mark is None:
+        mark = Mark(position_id=position.id, at=desk.clock.now(), judged_to=desk.clock.now())
+    if mark.note == note:
+        return
+    with desk.store.transaction():
+        desk.store.marks.save([msgspec.structs.replace(mark, note=note)])
+        event(desk, "dust", symbol=position.symbol, ref=position.id, qty=str(position.qty))
+
+
+def _room(desk: Desk, position: Position, because: str) -> bool:
+    """Our own stop is out of the way, for certain."""
+    resting = live_protection(desk, position)
+    return resting is None or cancel_and_wait(desk, resting, because).status in FINAL_STATUSES
+
+
+def _send(
+    desk: Desk,
+    position: Position,
+    kind: tuple[OrderType, Tif, Decimal | None],
+    facts: dict[str, Any],
+    level: Decimal | None,
+) -> Order | None:
+    """One order for what is left of the position and free to sell; None: there is nothing, and it says so."""
     from tradekit.risk import exit_gate
 
-    if working_exit(desk, position):
-        return None
-    name = position.id
-    resting = live_protection(desk, position)
-    if resting is not None:
-        resting = cancel_and_wait(desk, resting, f"making room: {reason}")
-        if resting.status not in FINAL_STATUSES:
-            return None  # the next pass sells, once the venue has let go
-    position = desk.store.positions.get(name) or position
-    free = sellable(desk, position.symbol)
+    position = desk.store.positions.get(position.id) or position
+    free = sellable(desk, position.symbol, look(desk, for_entry=False))
     qty = min(position.qty, free)
     verdict = exit_gate(qty, free, level)
     if not verdict.approved:
         if position.qty > 0:
-            alert_once(
-                desk,
-                "exit-refused",
-                f"{position.symbol}: {verdict.because}",
-                symbol=position.symbol,
-                ref=position.id,
-            )
+            message = f"{position.symbol}: {verdict.because}"
+            alert_once(desk, "exit-refused", message, symbol=position.symbol, ref=position.id)
         return None
-    type_, tif, price = _kind(
-        desk,
-        position,
-        limit=limit,
-        on_open=on_open,
-        on_close=on_close,
-        discount=discount,
-    )
+    type_, tif, price = kind
     order = new_order(
         desk,
         subject=position.id,
-        purpose=purpose,
         symbol=position.symbol,
         side="sell",
         qty=qty,
         type_=type_,
         tif=tif,
-        reason=reason,
-        because=because,
         limit_price=price,
         decision_price=level or position.last_price,
-        trigger_at=trigger_at,
         extended_hours=type_ == "limit" and tif == "day" and not in_hours(desk),
         position_id=position.id,
         decision_id=position.decision_id,
+        **facts,
     )
-    sent = send(desk, order)
-    if sent is None:
-        return None
-    if sent.status == "rejected":
-        _keep_safe(desk, position, sent)
-    desk.count("exits")
-    return sent
+    return send(desk, order)
 
 
 def _kind(
-    desk: Desk,
-    position: Position,
-    *,
-    limit: bool,
-    on_open: bool,
-    on_close: bool,
-    discount: float | None,
+    desk: Desk, position: Position, *, limit: bool, on_open: bool, on_close: bool, discount: float | None
 ) -> tuple[OrderType, Tif, Decimal | None]:
     if on_open:
-        return "market", "opg", None
+        return "market", _on_open(desk, position), None
     if on_close:
         return "market", "cls", None
     if not limit and (in_hours(desk) or not desk.broker.capabilities.extended_hours):
@@ -130,20 +166,58 @@ def _kind(
     seen = quote(desk, position.symbol)
     if seen is None:
         return "market", "day", None
-    share = dec(discount if discount is not None else desk.settings.exits.limit_offset)
-    return "limit", "day", floor_tick(seen.bid * (1 - share), desk.settings.market.tick)
+    share = desk.settings.exits.limit_offset if in_hours(desk) else discount_now(desk, position, discount)
+    return "limit", "day", floor_tick(seen.bid * (1 - dec(share)), desk.settings.market.tick)
 
 
-def _keep_safe(desk: Desk, position: Position, refused: Order) -> None:
-    """The sale failed: restore the stop, and stay loud until the next pass has sold it."""
-    event(desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error)
-    alert_once(
-        desk,
-        "exit-failed",
-        f"{position.symbol}: the venue refused {refused.id}: {refused.error}",
-        ref=position.id,
-        every_s=600,
-    )
+def _on_open(desk: Desk, position: Position) -> Tif:
+    """On-open where the venue still takes it; else a day order, which waits for the open all the same."""
+    now = desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if "opg" not in desk.broker.capabilities.tifs:
+        if in_hours(desk):
+            hint = "ask again after the close, or leave --at-open away"
+            raise UsageError(f"{position.symbol}: {desk.broker.name} has no on-open orders", hint)
+        return "day"
+    late = session is not None and session.open - ON_OPEN_UNTIL <= now < session.open
+    return "day" if late else "opg"
+
+
+def _is_held(sent: Order) -> bool:
+    """Refused because another order holds the shares."""
+    return sent.status == "rejected" and (sent.raw_status == "held" or "held" in (sent.error or "").lower())
+
+
+def _free(desk: Desk, symbol: str) -> bool:
+    """Take back every resting sell of ours that the venue still has, and see that they are gone."""
+    mine = [(answer, row) for answer in _sells(desk, symbol) if (row := row_of(desk, answer)) is not None]
+    for answer, row in mine:
+        event(desk, "order.cancel-asked", symbol=symbol, ref=row.id, because="it holds the shares of an exit")
+        try:
+            desk.broker.cancel(answer.broker_order_id)
+        except BrokerError as problem:
+            event(desk, "order.cancel-failed", symbol=symbol, ref=row.id, error=problem.message)
+    deadline = desk.clock.monotonic() + desk.broker.capabilities.settle_s
+    names = {answer.broker_order_id for answer, _ in mine}
+    while names & {answer.broker_order_id for answer in _sells(desk, symbol)}:
+        if desk.clock.monotonic() >= deadline:
+            return False
+        desk.clock.sleep(0.5)
+    for _, row in mine:
+        refresh(desk, row)
+    return bool(mine)
+
+
+def _sells(desk: Desk, symbol: str) -> list[Any]:
+    return [answer for answer in desk.broker.open_orders() if answer.symbol == symbol and answer.side == "sell"]
+
+
+def _keep_safe(desk: Desk, position: Position, refused: Order | None) -> None:
+    """The sale failed: restore the stop, and stay loud until a later pass has sold it."""
+    if refused is not None:
+        event(desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error)
+        message = f"{position.symbol}: the venue refused {refused.id}: {refused.error}"
+        alert_once(desk, "exit-failed", message, ref=position.id, every_s=600)
     current = desk.store.positions.get(position.id)
-    if current is not None:
-        protect(desk, current, desk.store.marks.get(position.id))
+    if current is not None and current.qty > 0 and working_exit(desk, current) is None:
+        protect(desk, current, desk.store.marks.get(position.id), or_sell=False)

@@ -7,11 +7,14 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tradekit.brokers.base import BrokerPosition
+from tradekit.brokers.base import BrokerAccount
 from tradekit.desk.claims import others
 from tradekit.desk.desk import Desk
+from tradekit.desk.events import alert_once
+from tradekit.desk.match import row_of
 from tradekit.desk.pauses import paused
 from tradekit.desk.settlement import settled_cash
+from tradekit.desk.venue import Seen, look
 from tradekit.model import (
     LIVE_STATUSES,
     Account,
@@ -47,21 +50,26 @@ def fresh_limit_s(desk: Desk, symbol: str) -> float:
 
 
 def quote(desk: Desk, symbol: str) -> Quote | None:
-    """The last quote that the market knows now."""
-    return desk.market.quote(symbol, desk.clock.now())
+    """The last quote that the market knows now; None too where the data source breaks down: exits go on without."""
+    try:
+        return desk.market.quote(symbol, desk.clock.now())
+    except Exception as problem:
+        message = f"no quotes: {type(problem).__name__}: {problem}"
+        alert_once(desk, "quotes-failing", message, every_s=600)
+        return None
 
 
-def account(desk: Desk) -> Account:
-    """Equity, exposure and P&L. Whatever needs a price that nobody knows is None."""
+def account(desk: Desk, venue: BrokerAccount | None = None) -> Account:
+    """Equity, exposure and P&L. Whatever needs a price that nobody knows is None. `venue` was read a moment ago."""
     now = desk.clock.now()
-    venue = desk.broker.account()
+    venue = venue or desk.broker.account()
     positions = desk.store.positions.open()
     values = [market_value(desk, position) for position in positions]
     known = [value for value in values if value is not None]
     whole = len(known) == len(values)
     exposure = sum(known, ZERO)
     pnl = day_pnl(desk, positions) if whole else None
-    base = base_equity(desk)
+    base = base_equity(desk, venue)
     equity = base + pnl if pnl is not None else None
     peak = _peak(desk, equity)
     return Account(
@@ -85,9 +93,9 @@ def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
     return None if part is None or not whole else round(float(part / whole), 12)
 
 
-def base_equity(desk: Desk) -> Decimal:
+def base_equity(desk: Desk, venue: BrokerAccount | None = None) -> Decimal:
     """Allocation x account equity at the previous close: the base of the day's percentages."""
-    last = desk.broker.account().last_equity
+    last = (venue or desk.broker.account()).last_equity
     if last is None:  # the account's first session: what was paid in
         last = sum((row.amount for row in desk.store.adjustments.all() if row.symbol is None and row.amount), ZERO)
     return book(dec(desk.settings.desk.allocation) * last, desk.settings.desk.currency)
@@ -150,15 +158,11 @@ def day_pnl(desk: Desk, positions: Sequence[Position]) -> Decimal | None:
     return book(total, desk.settings.desk.currency)
 
 
-def unmanaged(desk: Desk, venue: Sequence[BrokerPosition]) -> frozenset[str]:
+def unmanaged(desk: Desk, seen: Seen) -> frozenset[str]:
     """Symbols in which the account holds more than the desk owns, or has orders that are not the desk's."""
     owned = desk.store.owned()
-    extra = {p.symbol for p in venue if abs(p.qty) > abs(owned.get(p.symbol, ZERO))}
-    foreign = {
-        order.symbol
-        for order in desk.broker.open_orders()
-        if not (order.client_order_id and desk.store.orders.by_client_id(order.client_order_id))
-    }
+    extra = {p.symbol for p in seen.positions if abs(p.qty) > abs(owned.get(p.symbol, ZERO))}
+    foreign = {order.symbol for order in seen.orders if row_of(desk, order) is None}
     return frozenset(extra | foreign)
 
 
@@ -242,14 +246,17 @@ def _working(desk: Desk, order: Order) -> "HeldView":
     )
 
 
-def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int) -> "Book":
-    """Everything that the risk checks look at, for entries in `symbols`."""
+def risk_book(
+    desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_scan: int, seen: Seen | None = None
+) -> "Book":
+    """Everything that the risk checks look at, for entries in `symbols`; `seen` is the venue as read a moment ago."""
     from tradekit.risk.base import Book
 
     now = desk.clock.now()
     today = desk.calendar.day(now)
     session = desk.calendar.on(today)
-    state = account(desk)
+    seen = seen or look(desk, for_entry=True)
+    state = account(desk, seen.account)
     closed: list[Trade] = desk.store.trades.closed_on(today)
     entries = entries_today(desk, today)
     pauses = {symbol: paused(desk, symbol, today) for symbol in symbols}
@@ -266,7 +273,7 @@ def risk_book(desk: Desk, symbols: Sequence[str], *, regime: str, entries_this_s
         drawdown=state.drawdown,
         halts=open_halts(desk),
         holdings=holdings(desk),
-        unmanaged=unmanaged(desk, desk.broker.positions()),
+        unmanaged=unmanaged(desk, seen),
         other_desk=others(desk),
         quotes=quotes,
         bar_end={s: q.at for s, q in quotes.items()},

@@ -1,0 +1,47 @@
+"""Outside regular hours an exit is a limit under the bid that gives way step by step: no market order trades there."""
+
+from datetime import timedelta
+
+from tradekit.desk.desk import Desk
+from tradekit.desk.state import fresh_limit_s, in_hours, quote
+from tradekit.model import Order, Position
+
+REPRICE = timedelta(seconds=10)
+
+
+def discount_now(desk: Desk, position: Position, most: float | None = None) -> float:
+    """How far under the bid the next limit goes: one step more than the last, `most` (or the setting) at the most."""
+    step = desk.settings.exits.limit_offset
+    return min(step * (tries(desk, position) + 1), desk.settings.exits.max_discount if most is None else most)
+
+
+def tries(desk: Desk, position: Position) -> int:
+    """Limits that have been out in these extended hours already."""
+    found = 0
+    for order in desk.store.orders.for_position(position.id):
+        if order.purpose in ("exit", "liquidate"):
+            found = found + 1 if order.extended_hours and _same_stretch(desk, order) else 0
+    return found
+
+
+def reprice_due(desk: Desk, position: Position, working: Order, most: float | None = None) -> bool:
+    """The limit has waited its time, the market moves, and there is room to give way."""
+    if not working.extended_hours or in_hours(desk) or desk.clock.now() - working.created_at < REPRICE:
+        return False
+    step = desk.settings.exits.limit_offset
+    limit = desk.settings.exits.max_discount if most is None else most
+    return step * tries(desk, position) < limit and trades_now(desk, position.symbol)
+
+
+def trades_now(desk: Desk, symbol: str) -> bool:
+    """A fresh quote: giving way to nobody would only cost."""
+    seen = quote(desk, symbol)
+    return seen is not None and (desk.clock.now() - seen.at).total_seconds() <= fresh_limit_s(desk, symbol)
+
+
+def _same_stretch(desk: Desk, order: Order) -> bool:
+    now = desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if desk.calendar.day(order.created_at) != desk.calendar.day(now) or session is None:
+        return session is None
+    return (order.created_at < session.open) == (now < session.open)
