@@ -4,6 +4,8 @@ The bars come from fixed shapes and a fixed seed. From 11:30 New York on every p
 of the morning can have: whoever still holds anything then has a desk that does not sell.
 """
 
+import atexit
+import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -78,6 +80,8 @@ class Template:
 def template(protect: str) -> Template:
     """Made once a process; children that are forked later share it."""
     base = Path(mkdtemp(prefix="tradekit-campaign-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    owner = os.getpid()
+    atexit.register(lambda: shutil.rmtree(base, ignore_errors=True) if os.getpid() == owner else None)
     world = World(base / "desk", SETTINGS.format(protect=protect))
     for symbol, bars in prices().items():
         world.add(symbol, list(bars), volume=30_000.0)
@@ -92,11 +96,6 @@ def template(protect: str) -> Template:
         market.turnover(list(SYMBOLS), START.date())
     store.close()
     return Template(world.path, market)
-
-
-def forget(protect: str) -> None:
-    """Remove a template's folder."""
-    shutil.rmtree(template(protect).folder.parent, ignore_errors=True)
 
 
 # The checker's own eyes: every change of an order's status and quantity, kept by the database itself.

@@ -50,6 +50,31 @@ class Link:
         return answer
 
 
+class Inline:
+    """The same line for a command inside the stage's own process."""
+
+    def __init__(self, stage: "Stage") -> None:
+        self._stage, self._answer = stage, None
+
+    @property
+    def now(self) -> datetime:
+        return self._stage.now
+
+    def ask(self, kind: str, *words: Any) -> Any:
+        self.tell(kind, *words)
+        return self.hear()
+
+    def tell(self, kind: str, *words: Any) -> None:
+        delay, self._answer = self._stage.answer(kind, words)
+        if delay:
+            self._stage.move_to(self._stage.now + timedelta(seconds=delay))
+
+    def hear(self) -> Any:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
 class StageClock:
     """The stage's time; sleeping lets the others go on."""
 
@@ -200,12 +225,15 @@ class Stage:
             actor.line.send(pickle.dumps((self.now, None)))
             self._bury(actor)
             return Ended(actor.act.name, False, words[0], self.now)
-        if kind == "call":
-            delay, actor.answer = self._venue(*words)
-            actor.wake = self.now + timedelta(seconds=delay)
-        elif kind == "sleep":
-            actor.wake = self.now + timedelta(seconds=words[0])
+        delay, actor.answer = self.answer(kind, words)
+        actor.wake = self.now + timedelta(seconds=delay)
         return None
+
+    def answer(self, kind: str, words: tuple[Any, ...]) -> tuple[float, Any]:
+        """How long something takes, and what comes back."""
+        if kind == "call":
+            return self._venue(*words)
+        return (float(words[0]) if kind == "sleep" else 0.0), None
 
     @staticmethod
     def _bury(actor: _Actor) -> None:
