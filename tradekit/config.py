@@ -69,6 +69,24 @@ class PaperSettings(Section, frozen=True):
     fees: list[PaperFee] | None = None  # None: the built-in US regulatory table; []: none
 
 
+class HttpSettings(Section, frozen=True):
+    """The venue behind HTTP that `desk.broker: http` trades at (docs/sim.md)."""
+
+    base_url: str = ""  # https://..., or http:// on this machine
+    account: str | None = None  # the account that must answer; null: the first one is remembered
+    secret: str | None = None  # name of the bearer token among the secrets; null: none is sent
+    client_ids: Literal["unique", "open-only", "none"] | None = None  # null: what the venue says
+    connect_s: Positive = 3.0
+    read_s: Positive = 5.0  # between two pieces of an answer
+    total_s: Positive = 10.0  # a whole call, its repetitions and waits
+    retries: Count = 2  # of reads; nothing else is sent twice
+    settle_s: NonNegative = 10.0  # how long a cancel may take to become final
+    grace_s: NonNegative = 10.0  # how long an order that was accepted may be invisible
+    rate_per_minute: Positive = 180.0  # calls, all processes of the account together
+    burst: Annotated[int, Meta(gt=0)] = 30
+    reserve: Count = 10  # of the burst, for exits
+
+
 class MarketSettings(Section, frozen=True):
     bars: str = "bars.db"  # relative to the desk
     source: str | None = None  # read only this source's series
@@ -209,12 +227,35 @@ class RiskSettings(Section, frozen=True):
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
+class ProviderSettings(Section, frozen=True):
+    """One OAuth login. What is not named comes from the built-in facts of `type` (or of the section's own name)."""
+
+    client_id: str
+    type: str | None = None  # schwab or tradestation, where the section has another name
+    secret_name: str | None = None  # NAME of the client secret (never the secret); None: SECTION-client-secret
+    redirect_uri: str | None = None  # as registered, character for character
+    authorize_url: str | None = None
+    token_url: str | None = None
+    client_auth: Literal["basic", "body", "none"] | None = None  # how the secret goes along; none: a PKCE key without one
+    scope: str | None = None
+    audience: str | None = None
+    pkce: bool | None = None
+    access_s: Positive | None = None  # life of an access token, where the answer does not say
+    login_s: Positive | None | UnsetType = UNSET  # life of a login; null: it does not end
+    one_use: bool | None = None  # true: a refresh token works once, and a second use kills the login
+    retry_lost: bool | None = None  # after a lost answer try the old refresh token once more; default: not one_use
+    refresh_after: Fraction | None = None  # share of an access token's life after which it is replaced
+    warn_after: Fraction | None = None  # share of a login's life after which every run warns
+    login_steps: str | None = None  # YAML for --login browser; relative to the desk
+
+
 class Settings(Section, frozen=True):
     """The whole of desk.yaml. `strategies` holds each strategy's own fields, checked when it is built."""
 
     desk: DeskSettings = field(default_factory=DeskSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
     paper: PaperSettings = field(default_factory=PaperSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
     scan: ScanSettings = field(default_factory=ScanSettings)
     decide: DecideSettings = field(default_factory=DecideSettings)
     entry: EntrySettings = field(default_factory=EntrySettings)
@@ -222,6 +263,7 @@ class Settings(Section, frozen=True):
     exits: ExitSettings = field(default_factory=ExitSettings)
     end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
+    providers: dict[str, ProviderSettings] = {}  # OAuth logins that refresh-token looks after
     strategies: dict[str, dict[str, Any]] = {}
     schedule: list[dict[str, Any]] | None = None  # None: the default schedule
 

@@ -7,7 +7,7 @@ venue without a clear answer is AmbiguousSend; a call that never left is BrokerE
 import logging
 import os
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -184,13 +184,27 @@ class Http:
             raise AmbiguousSend(f"{self.name} answered {answer.status} to {where}")
         return answer
 
+    def post_form(self, path: str, fields: Mapping[str, str]) -> Answer:
+        """POST a form once; any whole answer comes back, whatever its status and body.
+
+        AmbiguousSend where it broke off after a byte had left, BrokerError with `sent` False before.
+        """
+        from urllib.parse import urlencode
+
+        deadline = self._clock.monotonic() + self.deadlines.total_s
+        try:
+            return self._exchange("POST", path, None, urlencode(fields).encode(), deadline)
+        except _Broken as broken:
+            if broken.sent:
+                raise AmbiguousSend(f"{self.name}: POST {path}: {broken.what}: it may have arrived") from None
+            raise _unsent(f"{self.name}: POST {path}: {broken.what}") from None
+
     # inside
 
     def _queue(self, urgent: bool, deadline: float) -> None:
         """Wait for the rate limit. Raises BrokerError when there is no place before the deadline."""
         if self._refused:
-            error = AuthError(self._refused, "log in again, then tradekit doctor")
-            raise error
+            raise AuthError(self._refused, "log in again, then tradekit doctor")
         left = deadline - self._clock.monotonic()
         if self._limit is not None and not self._limit.take(urgent=urgent, wait_s=left):
             raise _unsent(
@@ -235,10 +249,11 @@ class Http:
             problem = broken.what
             raise
         finally:
-            self._note(Call(
-                method, path, status, self._clock.monotonic() - began, _text(content or b""), _text(body), problem
-            ))  # fmt: skip
-        data, readable = _decoded(body)
+            seconds = self._clock.monotonic() - began
+            _log.debug("%s %s -> %s in %.3f s %s", method, path, status, seconds, problem or "")
+            if self._audit is not None:
+                self._audit(Call(method, path, status, seconds, _text(content or b""), _text(body), problem))
+        data, readable = (None, True) if response.status_code == 204 else _decoded(body)
         return Answer(response.status_code, answered, body, data, readable)
 
     def _all_headers(self, content: bytes | None) -> dict[str, str]:
@@ -271,11 +286,6 @@ class Http:
         if answer.status == 429 and self._limit is not None:
             self._limit.pause(asked if asked is not None else wait)
         return wait if asked is None else max(wait, asked)
-
-    def _note(self, call: Call) -> None:
-        _log.debug("%s %s -> %s in %.3f s %s", call.method, call.path, call.status, call.seconds, call.error or "")
-        if self._audit is not None:
-            self._audit(call)
 
     def _save(self, answer: Answer, method: str, path: str) -> str:
         """Keep a body that nobody could read; where it lies, for the message."""
@@ -367,6 +377,26 @@ class _Stream:
         return self._inner.get_extra_info(info)
 
 
+def bearer_auth(token: Callable[[bool], str]) -> Any:
+    """An httpx.Auth over the same `token(refresh)` that Http takes, for clients that bring their own httpx.
+
+    After a 401 the token is refreshed once and a read is repeated once; anything else is never sent again.
+    """
+    import httpx
+
+    class Bearer(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+            request.headers["authorization"] = f"Bearer {token(False)}"
+            response = yield request
+            if response.status_code == 401:
+                fresh = token(True)
+                if request.method in ("GET", "HEAD", "OPTIONS"):
+                    request.headers["authorization"] = f"Bearer {fresh}"
+                    yield request
+
+    return Bearer()
+
+
 def checked_url(url: str) -> str:
     """A base URL without its last slash. ConfigError unless it is https, or http on this machine."""
     parts = urlsplit(url)
@@ -385,7 +415,7 @@ def checked_url(url: str) -> str:
 
 def backoff(failures: int) -> float:
     """Seconds before the next try: doubling, capped, with jitter so that processes do not march in step."""
-    return min(LONGEST_BACKOFF_S, BACKOFF_S * 2**failures) * random.uniform(0.5, 1.0)
+    return min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0**failures) * random.uniform(0.5, 1.0)
 
 
 def retry_after(headers: Mapping[str, str], clock: SystemClock) -> float | None:
