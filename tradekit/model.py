@@ -385,6 +385,80 @@ class Event(Record, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+class Performance(Record, frozen=True, kw_only=True):
+    """One session of the desk, one row: money in the desk's currency, fractions of desk equity."""
+
+    session: date
+    at: datetime  # when the row was taken: the session's close, or the moment of the job
+    equity: Decimal | None  # of the account
+    desk_equity: Decimal | None  # what this desk trades: its allocation and what it made of it
+    cash: Decimal
+    exposure: Decimal
+    exposure_pct: float | None
+    positions: int
+    pnl: Decimal | None  # of the session, realised and open, after fees
+    pnl_pct: float | None
+    realized: Decimal  # net of the trades that closed in the session
+    fees: Decimal  # of the session's fills
+    flow: Decimal  # deposits less withdrawals: no performance
+    trades: int
+    wins: int
+    drawdown: float | None
+    benchmark: str | None
+    benchmark_close: Decimal | None
+    benchmark_return: float | None  # close over the close of the session before
+    rebuilt: bool  # made later, from the books and recorded bars
+
+
+class PositionCheck(Record, frozen=True, kw_only=True):
+    """What `jobs track` saw of an open position; fractions of the entry price."""
+
+    id: str
+    position_id: str
+    symbol: str
+    session: date
+    at: datetime
+    price: Decimal | None
+    high: Decimal | None  # since the entry, of bars that began after it
+    low: Decimal | None
+    high_at: datetime | None  # end of the bar that made the high
+    mfe: float | None
+    mae: float | None
+    unrealized: Decimal | None
+    stop_price: Decimal | None
+    reversal_score: int | None
+    signs: str | None  # names of the signs that made the score
+
+
+class PoorSignal(Record, frozen=True, kw_only=True):
+    """A trade that a reversal ended: what spoke for it, what ended it, how long that took."""
+
+    id: str  # of the trade
+    symbol: str
+    strategy: str | None
+    session: date
+    at: datetime  # of the exit
+    entry_because: str
+    exit_because: str
+    score: float | None  # of the candidate, 0 to 20
+    reversal_score: int | None
+    hold_s: int
+    net: Decimal
+    return_pct: float | None
+    features: dict[str, float | None]
+    pattern: str  # the parts of the reversal, in a fixed order
+
+
+class Watched(Record, frozen=True, kw_only=True):
+    """A symbol that somebody put on the watchlist by hand."""
+
+    symbol: str
+    at: datetime
+    session: date
+    by: str
+    because: str
+
+
 class Quote(Record, frozen=True, kw_only=True):
     """Bid and ask at `at` (the end of the bar it was made of, or the venue's own time)."""
 

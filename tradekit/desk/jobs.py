@@ -1,33 +1,72 @@
 """Housekeeping by the clock: the day's account row, the half-hourly look at reversals and at a dead market."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from math import nan
 
 import msgspec
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
+from tradekit.desk.performance import SnapshotOptions, live_row, missing_sessions, rebuilt_row
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.state import account
 from tradekit.exits.reversal_score import History, Today, reversal_score
-from tradekit.model import Account, Mark, Position
+from tradekit.errors import UsageError
+from tradekit.exits.reversal_score import Reversal
+from tradekit.ids import stamp
+from tradekit.model import Mark, Performance, Position, PositionCheck, Session
+from tradekit.money import book, dec
 
 DEAD_CHECKS = 3
 DEAD_SHARE = 0.25
 
 
-def snapshot(desk: Desk) -> list[Account]:
-    """One account row a session; a repeat gives the stored row."""
+def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Performance]:
+    """The session's account and performance rows, one each; a repeat gives the stored ones.
+
+    Past sessions are made from the books and recorded bars.
+    """
+    options = options or SnapshotOptions()
+    if options.session or options.missing:
+        return [_past(desk, session.day) for session in _asked(desk, options)]
     reconcile(desk)
     today = desk.calendar.day(desk.clock.now())
-    known = desk.store.account.all(session=today)
+    known = desk.store.days.on(today)
     if known:
-        return known[-1:]
+        return [known]
     row = account(desk)
+    found = live_row(desk, desk.calendar.on(today), today, row)
     with desk.store.transaction(low=True):
-        desk.store.account.add(row)
+        if not desk.store.account.all(session=today, limit=1):
+            desk.store.account.add(row)
+        desk.store.days.add(found)
         event(desk, "snapshot", equity=str(row.desk_equity))
-    return [row]
+    return [found]
+
+
+def _asked(desk: Desk, options: SnapshotOptions) -> list[Session]:
+    if not options.session:
+        return missing_sessions(desk)
+    try:
+        session = desk.calendar.on(date.fromisoformat(options.session))
+    except ValueError:
+        raise UsageError(f"--session {options.session} is not a date", "--session 2026-02-13") from None
+    if session is None or session.close > desk.clock.now():
+        raise UsageError(f"{options.session} is no session that is over", "tradekit schedule show")
+    return [session]
+
+
+def _past(desk: Desk, day: date) -> Performance:
+    known = desk.store.days.on(day)
+    session = desk.calendar.on(day)
+    if known or session is None:
+        assert known is not None
+        return known
+    found = rebuilt_row(desk, session)
+    with desk.store.transaction(low=True):
+        desk.store.days.add(found)
+        event(desk, "snapshot.rebuilt", session=str(day))
+    return found
 
 
 def track(desk: Desk) -> list[Mark]:
@@ -35,14 +74,19 @@ def track(desk: Desk) -> list[Mark]:
     reconcile(desk)
     _check_dead(desk)
     marks: list[Mark] = []
+    checks: list[PositionCheck] = []
     before: dict[str, int | None] = {}
     for position in desk.store.positions.open():
         mark = desk.store.marks.get(position.id)
         if mark is None or _judged(desk, mark):
             continue
         before[position.id] = mark.reversal_score
-        marks.append(_scored(desk, position, mark))
-    desk.store.marks.save(marks)
+        scored, reversal = _scored(desk, position, mark)
+        marks.append(scored)
+        checks.append(_check(desk, position, scored, reversal))
+    with desk.store.transaction(low=True):
+        desk.store.marks.save(marks)
+        desk.store.position_checks.add_many(checks)
     for mark in marks:
         _warn(desk, mark, before.get(mark.position_id))
     desk.count("tracked", len(marks))
@@ -54,13 +98,13 @@ def _judged(desk: Desk, mark: Mark) -> bool:
     return mark.reversal_at is not None and desk.clock.now() - mark.reversal_at < every
 
 
-def _scored(desk: Desk, position: Position, mark: Mark) -> Mark:
+def _scored(desk: Desk, position: Position, mark: Mark) -> tuple[Mark, Reversal | None]:
     now = desk.clock.now()
     session = desk.calendar.day(now)
     history = desk.market.daily(position.symbol, session, 60)
     today = desk.market.day_bars(position.symbol, session, now)
     if not history or not today:
-        return msgspec.structs.replace(mark, reversal_at=now, reversal_score=None)
+        return msgspec.structs.replace(mark, reversal_at=now, reversal_score=None), None
     surge = desk.market.surge(position.symbol, session, now)
     found = reversal_score(
         History(
@@ -76,7 +120,37 @@ def _scored(desk: Desk, position: Position, mark: Mark) -> Mark:
             surge=nan if surge is None else surge,
         ),
     )
-    return msgspec.structs.replace(mark, reversal_at=now, reversal_score=found.score, note=found.because)
+    return msgspec.structs.replace(mark, reversal_at=now, reversal_score=found.score, note=found.because), found
+
+
+def _check(desk: Desk, position: Position, mark: Mark, reversal: Reversal | None) -> PositionCheck:
+    """Best and worst of the bars that began after the entry; the marks, which move the trail, are left to the exits."""
+    now, entry = desk.clock.now(), position.avg_price
+    bars = [bar for bar in desk.market.bars(position.symbol, position.opened_at, now) if bar.regular]
+    top = max(bars, key=lambda bar: bar.high, default=None)
+    high = dec(round(top.high, 10)) if top else None
+    low = dec(round(min(bar.low for bar in bars), 10)) if bars else None
+    price = dec(round(bars[-1].close, 10)) if bars else mark.last_price
+    sign = 1 if position.side == "long" else -1
+    best, worst = (high, low) if sign > 0 else (low, high)
+    won = None if price is None else book(sign * (price - entry) * position.qty, desk.settings.desk.currency)
+    return PositionCheck(
+        id=f"{position.id}-{stamp(now)}",
+        position_id=position.id,
+        symbol=position.symbol,
+        session=desk.calendar.day(now),
+        at=now,
+        price=price,
+        high=high,
+        low=low,
+        high_at=top.end if top else None,
+        mfe=None if best is None else float(sign * (best / entry - 1)),
+        mae=None if worst is None else float(sign * (worst / entry - 1)),
+        unrealized=won,
+        stop_price=mark.stop_price,
+        reversal_score=mark.reversal_score,
+        signs=", ".join(part.name for part in reversal.parts) if reversal else None,
+    )
 
 
 def _warn(desk: Desk, mark: Mark, before: int | None) -> None:

@@ -32,7 +32,9 @@ VERBS: dict[str, Verb] = {
         "tradekit.desk.monitor_exits:monitor_exits",
     ),
     "liquidate": Verb("tradekit.desk.liquidate:LiquidateOptions", "tradekit.desk.liquidate:liquidate"),
-    "jobs snapshot": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.jobs:snapshot"),
+    "jobs snapshot": Verb("tradekit.desk.performance:SnapshotOptions", "tradekit.desk.jobs:snapshot"),
+    "jobs outcomes": Verb("tradekit.desk.outcomes:OutcomesOptions", "tradekit.desk.outcomes:outcomes"),
+    "jobs cleanup": Verb("tradekit.desk.cleanup:CleanupOptions", "tradekit.desk.cleanup:cleanup"),
     "jobs track": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.jobs:track"),
 }
 

@@ -1,6 +1,6 @@
 """Fills: what the venue executed, each booked exactly once."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from tradekit.model import Fill
 from tradekit.store.rows import time_of
@@ -56,3 +56,8 @@ class Fills(Table[Fill]):
         """The broker's time of the newest fill, None without fills."""
         at = self._db.value("SELECT max(at) FROM fills")
         return time_of(at) if at else None
+
+    def first_session(self) -> date | None:
+        """The session of the oldest fill, None without fills."""
+        found = self._db.value("SELECT min(session) FROM fills")
+        return date.fromisoformat(found) if found else None

@@ -72,6 +72,8 @@ CREATE TABLE market_snapshots (
 ) STRICT;
 """
 
+OUTCOMES = ("return_1d", "return_3d", "return_5d", "return_10d", "max_gain", "max_drawdown")
+
 
 class Scans(Table[Scan]):
     """One row per (strategy, cap, type, minute)."""
@@ -189,6 +191,25 @@ class Candidates(Table[Candidate]):
         columns = ", ".join(f"{name} = ?" for name in returns)
         values = [self._codec.value(name, value) for name, value in returns.items()]
         self._write(f"UPDATE candidates SET {columns} WHERE id = ?", [*values, id])
+
+    def set_outcomes(self, records: Sequence[Candidate]) -> int:
+        """Write down what happened after these candidates, those of the first stage too; how many were changed."""
+        columns = ", ".join(f"{name} = ?" for name in OUTCOMES)
+        first_stage: dict[str, dict[str, Candidate]] = {}
+        rows = []
+        for record in records:
+            if record.passed or record.score is not None:
+                rows.append([*(self._codec.value(name, getattr(record, name)) for name in OUTCOMES), record.id])
+            else:
+                first_stage.setdefault(record.scan_id, {})[record.id] = record
+        with self._store.transaction(low=True):
+            n = self._db.run_many(f"UPDATE candidates SET {columns} WHERE id = ?", rows) if rows else 0
+            for scan_id, changed in first_stage.items():
+                data = self._db.value("SELECT data FROM rejects WHERE scan_id = ?", [scan_id])
+                found = [changed.get(record.id, record) for record in _unpack(data)] if data else []
+                n += len(changed) if found else 0
+                self._db.run("UPDATE rejects SET data = ? WHERE scan_id = ?", [_pack(found), scan_id])
+        return n
 
     def _add_rejects(self, records: Sequence[Candidate]) -> int:
         scans: dict[str, list[Candidate]] = {}

@@ -3,11 +3,22 @@
 import re
 from types import ModuleType
 
-from tradekit.store import decisions, fills, meta, orders, positions, runtime, scans, sessions, trades
+from tradekit.store import decisions, fills, learning, meta, orders, positions, runtime, scans, sessions, trades
 from tradekit.store.connection import APPLICATION_ID, Db
 
 VERSION = 1  # PRAGMA user_version of a file that all migrations have reached
-MODULES: tuple[ModuleType, ...] = (meta, sessions, scans, decisions, orders, fills, positions, trades, runtime)
+MODULES: tuple[ModuleType, ...] = (
+    meta,
+    sessions,
+    scans,
+    decisions,
+    orders,
+    fills,
+    positions,
+    trades,
+    runtime,
+    learning,
+)
 
 
 def ddl() -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradekit.base.locks import Lock
+from tradekit.base.locks import Lock, TwoQueues
 from tradekit.errors import Busy, StoreError
 from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, dec
@@ -17,6 +17,7 @@ from tradekit.store import schema
 from tradekit.store.connection import APPLICATION_ID, Db, DiskError, connect
 from tradekit.store.decisions import Decisions, RiskChecks, Watchlist
 from tradekit.store.fills import Fills
+from tradekit.store.learning import ByHand, Cleanup, Days, PoorSignals, PositionChecks
 from tradekit.store.meta import Meta
 from tradekit.store.orders import Orders
 from tradekit.store.positions import Marks, Positions
@@ -46,7 +47,7 @@ class Store:
         self._depth = 0
         self._failed = ""
         self._file = _identity(path)
-        self._writer = Lock(path.parent / "writer.lock", wait_s=WRITER_WAIT_S, what="write")
+        self._writer = TwoQueues(path.parent / "writer.lock", wait_s=WRITER_WAIT_S, what="write")
         self._low = Lock(path.parent / "low.lock", wait_s=LOW_WAIT_S, what="write (low)")
         self.meta = Meta(self)
         self.sessions = Sessions(self)
@@ -68,6 +69,11 @@ class Store:
         self.account = Accounts(self)
         self.strategy_state = StrategyState(self)
         self.watchlist = Watchlist(self.decisions)
+        self.watched = ByHand(self)
+        self.days = Days(self)
+        self.position_checks = PositionChecks(self)
+        self.poor_signals = PoorSignals(self)
+        self.cleanup = Cleanup(self)
 
     def close(self) -> None:
         """Close the file and its locks."""
@@ -84,7 +90,8 @@ class Store:
     def transaction(self, low: bool = False) -> Iterator[None]:
         """All or nothing. Inside another one: its part can fail alone, and is committed with the whole.
 
-        `low` (entries, jobs, reports) queues behind other low writers first, so that exits meet at most one.
+        `low` (entries, jobs, reports) queues behind other low writers and stands back while anybody else waits, so
+        that an exit meets at most one of them.
         Raises StoreError (read-only, file gone) or Busy.
         """
         if self._depth:
@@ -96,18 +103,18 @@ class Store:
         if self._failed:  # after a failed sync the system may call the next one good without having written
             raise StoreError(f"nothing more is written after: {self._failed}", "tradekit doctor")
         if low:
-            with self._low, self._whole(tries=1):
+            with self._low, self._whole(low=True):
                 yield
         else:
             with self._whole():
                 yield
 
     @contextmanager
-    def _whole(self, tries: int = BEGIN_TRIES) -> Iterator[None]:
-        with self._writer:
+    def _whole(self, *, low: bool = False) -> Iterator[None]:
+        with self._writer.held(politely=low):
             self._still_there()
             try:
-                self._begin(tries)
+                self._begin(1 if low else BEGIN_TRIES)
                 self._depth = 1
                 yield
                 self.db.run("COMMIT")
