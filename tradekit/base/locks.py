@@ -6,7 +6,8 @@ Lock files are never deleted: a process that still has the deleted file open wou
 import fcntl
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,13 +47,9 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock or raise Busy; the file stays open between uses, so a second time is two system calls."""
-        if self._fd < 0:
-            self._fd = _open(self.path)
-            _open_locks.add(self)
-        if not _try(self._fd):
-            self._wait()
-        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
-            os.pwrite(self._fd, _lease(self.what), 0)
+        if not _try(self._open()):
+            self._wait(_try)
+        self._sign()
 
     def release(self) -> None:
         """Let go; the file and its last lease stay."""
@@ -68,18 +65,82 @@ class Lock:
     def __del__(self) -> None:
         self.close()
 
-    def _wait(self) -> None:
+    def _open(self) -> int:
+        if self._fd < 0:
+            self._fd = _open(self.path)
+            _open_locks.add(self)
+        return self._fd
+
+    def _sign(self) -> None:
+        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+            os.pwrite(self._fd, _lease(self.what), 0)
+
+    def _wait(self, attempt: Callable[[int], bool]) -> None:
         clock = SystemClock()  # other processes live in the host's time, also during a replay
         deadline, pause = clock.monotonic() + self.wait_s, _FIRST_PAUSE_S
         while clock.monotonic() < deadline:
             clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
-            if _try(self._fd):
+            if attempt(self._fd):
                 return
         pid, command = holder(self.path)
         who = f"pid {pid} ({command})" if pid else "another process"
         after = f" after {self.wait_s:g} s" if self.wait_s else ""
         raise Busy(f"{self.what}: {who} holds {self.path.name}{after}", "wait until it is done, or stop it")
+
+
+class TwoQueues(Lock):
+    """A lock that serves its first queue first: who comes `politely` stands back while anybody else waits.
+
+    Whoever waits in the first queue shares a second file, the gate, which the polite find taken.
+    """
+
+    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "") -> None:
+        super().__init__(path, wait_s=wait_s, what=what)
+        self._gate = Lock(path.with_name(f"{path.stem}-first.lock"))
+        self._at_gate = False
+
+    @contextmanager
+    def held(self, *, politely: bool = False) -> Iterator[None]:
+        """The lock inside `with`; raises as Lock does."""
+        if politely:
+            self._take(self._politely)
+        else:
+            self._take(_try)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        super().close()
+        self._gate.close()
+
+    def _take(self, attempt: Callable[[int], bool]) -> None:
+        self._open()
+        if not attempt(self._fd):
+            try:
+                self._wait(attempt if attempt is not _try else self._first)
+            finally:
+                self._leave_gate()
+        self._sign()
+
+    def _first(self, fd: int) -> bool:
+        if not self._at_gate:  # refused for an instant while a polite one looks: the next round has it
+            self._at_gate = _try(self._gate._open(), shared=True)
+        return _try(fd)
+
+    def _politely(self, fd: int) -> bool:
+        gate = self._gate._open()
+        if not _try(gate):
+            return False
+        self._gate.release()
+        return _try(fd)
+
+    def _leave_gate(self) -> None:
+        if self._at_gate:
+            self._gate.release()
+            self._at_gate = False
 
 
 def holder(path: Path) -> tuple[int | None, str]:
@@ -108,9 +169,9 @@ def _open(path: Path) -> int:
         raise StoreError(f"{path}: cannot be locked: {error.strerror}", f"make {path.parent} writable") from None
 
 
-def _try(fd: int) -> bool:
+def _try(fd: int, *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -124,12 +124,8 @@ def recorded(context: Context, command: str, settings_hash: str = "") -> "Iterat
     clock = clock_from(context.environ.get("TRADEKIT_CLOCK"))
     store = open_store(context.here / "desk.db")
     try:
-        base = run_id(command, clock.now())
-        n, name = 1, base
-        while store.runs.get(name) is not None:
-            n, name = n + 1, f"{base}-{n + 1}"
         row = Run(
-            id=name,
+            id=run_id(command, clock.now()),
             command=command,
             argv=redact_words(context.argv),
             started_at=clock.now(),
@@ -137,7 +133,7 @@ def recorded(context: Context, command: str, settings_hash: str = "") -> "Iterat
             code_version=__version__,
             settings_hash=settings_hash,
         )
-        store.runs.start(row)
+        row = store.runs.start(row)
         code = 1
         try:
             yield store
@@ -146,6 +142,6 @@ def recorded(context: Context, command: str, settings_hash: str = "") -> "Iterat
             code = error.code
             raise
         finally:
-            store.runs.finish(name, clock.now(), code, {})
+            store.runs.finish(row.id, clock.now(), code, {})
     finally:
         store.close()
