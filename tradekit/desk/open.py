@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings, load_universe
 from tradekit.brokers.base import Broker
 from tradekit.calendar import AllDayCalendar, Calendar, ExchangeCalendar
-from tradekit.clock import Clock, ManualClock, clock_from, parse_time
+from tradekit.clock import Clock, ManualClock, clock_from, iso, parse_time
 from tradekit.config import Settings, Symbol
 from tradekit.desk.by_hand import LEAVING, positions_left
 from tradekit.desk.desk import Desk, print_stderr
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(days=500)  # sessions that a desk loads before today: enough for 250 of history
 AHEAD = timedelta(days=40)
+CLOSING = frozenset({"monitor-exits", "liquidate", "cancel"})  # their calls go first in the rate limit's queue
 MARKER = "replay.json"  # lies in the folder of a replay
 
 
@@ -102,10 +104,11 @@ def build(
     """Wire a desk over an open store; `ahead` asks for more sessions after now than usual."""
     loaded = load_settings(path)
     settings = loaded.settings
-    if settings.desk.broker != "paper":
+    venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
+    if venue not in VENUES:
         raise ConfigError(
-            f"desk.broker: {settings.desk.broker} is not a venue this version has",
-            "tradekit config set desk.broker paper",
+            f"desk.broker: {venue} is not a venue this version has",
+            f"tradekit config set desk.broker {' or '.join(VENUES)}",
         )
     virtual = store.meta.get("clock_at")
     clock = clock or desk_clock(virtual)
@@ -120,12 +123,12 @@ def build(
         calendar=calendar,
         store=store,
         open_market=lambda: open_market(path, settings, store, universe, calendar),
-        open_broker=open_paper,
+        open_broker=VENUES[venue],
         strategies=LazyStrategies(settings),
         settings_hash=loaded.hash,
         place=loaded.place,
         code_version=__version__,
-        account_dir=path / "locks",
+        account_dir=path / "locks" if venue == "paper" else account_dir(venue, settings),
     )
 
 
@@ -212,6 +215,53 @@ def open_paper(desk: Desk) -> Broker:
         lot=desk.settings.market.lot,
         account_id=f"paper-{desk.id[:8]}",
     )
+
+
+def open_http(desk: Desk) -> Broker:
+    """The venue behind `http.base_url`. Raises ConfigError, AuthError."""
+    from tradekit.base.net import Deadlines, Http
+    from tradekit.base.ratelimit import RateLimit
+    from tradekit.base.secrets import secret
+    from tradekit.brokers.http import HttpBroker
+
+    said, name = desk.settings.http, desk.settings.http.secret
+    limit = RateLimit(
+        desk.account_dir / "limits.db",
+        "http",
+        per_minute=said.rate_per_minute,
+        burst=said.burst,
+        reserve=said.reserve,
+    )
+    link = Http(
+        said.base_url,
+        name="http",
+        deadlines=Deadlines(said.connect_s, said.read_s, said.total_s),
+        token=None if name is None else lambda refresh: secret(name).value,
+        limit=limit,
+        headers=lambda: {"venue-time": iso(desk.clock.now())} if desk.clock.name == "virtual" else {},
+        unreadable=desk.path / "logs" / "unreadable",
+        retries=said.retries,
+    )
+    return HttpBroker(
+        link,
+        account_id=said.account,
+        client_ids=said.client_ids,
+        settle_s=said.settle_s,
+        grace_s=said.grace_s,
+        urgent=lambda: desk.run is not None and desk.run.command in CLOSING,
+    )
+
+
+VENUES: dict[str, Callable[[Desk], Broker]] = {"paper": open_paper, "http": open_http}
+
+
+def account_dir(venue: str, settings: Settings) -> Path:
+    """Where the desks of one account meet: submit lock, rate limit. The paper account is one desk's own."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    facts = f"{settings.http.base_url}|{settings.http.account or settings.http.secret or ''}"
+    folder = base / "tradekit" / "accounts" / f"{venue}-{blake2s(facts.encode()).hexdigest()[:12]}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def store_mode(path: Path) -> str:

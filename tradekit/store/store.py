@@ -17,6 +17,7 @@ from tradekit.store import schema
 from tradekit.store.connection import APPLICATION_ID, Db, DiskError, connect
 from tradekit.store.decisions import Decisions, RiskChecks, Watchlist
 from tradekit.store.fills import Fills
+from tradekit.store.learning import ByHand, Cleanup, Days, PoorSignals, PositionChecks
 from tradekit.store.meta import Meta
 from tradekit.store.orders import Orders
 from tradekit.store.positions import Marks, Positions
@@ -68,6 +69,11 @@ class Store:
         self.account = Accounts(self)
         self.strategy_state = StrategyState(self)
         self.watchlist = Watchlist(self.decisions)
+        self.watched = ByHand(self)
+        self.days = Days(self)
+        self.position_checks = PositionChecks(self)
+        self.poor_signals = PoorSignals(self)
+        self.cleanup = Cleanup(self)
 
     def close(self) -> None:
         """Close the file and its locks."""
