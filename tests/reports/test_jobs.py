@@ -120,7 +120,7 @@ def old_things(desk):
     desk.store.candidates.add(make_candidate(at=at("09:35"), scan_id=scan.id))
     run = make_run(id="old", started_at=at("09:35"), ended_at=at("09:36"), exit_code=0)
     desk.store.runs.add_many([run, msgspec.structs.replace(run, id="killed", ended_at=None)])
-    check = {name: None for name in PositionCheck.__struct_fields__}
+    check = dict.fromkeys(PositionCheck.__struct_fields__)
     check |= {"id": "c", "position_id": "p", "symbol": "AAPL", "session": DAY, "at": at("09:35")}
     desk.store.position_checks.add(PositionCheck(**check))
     desk.store.book_fill(make_fill(order_id=None))

@@ -10,9 +10,8 @@ from tradekit.desk.events import alert, event
 from tradekit.desk.performance import SnapshotOptions, live_row, missing_sessions, rebuilt_row
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.state import account
-from tradekit.exits.reversal_score import History, Today, reversal_score
 from tradekit.errors import UsageError
-from tradekit.exits.reversal_score import Reversal
+from tradekit.exits.reversal_score import History, Reversal, Today, reversal_score
 from tradekit.ids import stamp
 from tradekit.model import Mark, Performance, Position, PositionCheck, Session
 from tradekit.money import book, dec
