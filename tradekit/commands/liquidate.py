@@ -34,7 +34,7 @@ def liquidate(
     from tradekit.commands._output import show
     from tradekit.desk.liquidate import LiquidateOptions, liquidate
     from tradekit.desk.open import open_desk
-    from tradekit.errors import UsageError
+    from tradekit.errors import Findings, UsageError
 
     chosen = tuple(symbol for symbol in symbols or () if symbol)
     if not chosen and not today and not all_:
@@ -53,3 +53,5 @@ def liquidate(
             empty="nothing to liquidate",
             dry_run=dry_run,
         )
+        if desk.counts.get("failed"):
+            raise Findings("some positions could not be worked on", "tradekit events --alerts")

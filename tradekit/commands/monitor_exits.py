@@ -21,6 +21,7 @@ def monitor_exits(
     Safe to run every minute: a position whose sell order is working is left alone.
     """
     from tradekit.commands._options import seconds
+    from tradekit.errors import Findings
     from tradekit.commands._output import show
     from tradekit.desk.monitor_exits import keep_monitoring, monitor_exits
     from tradekit.desk.open import open_desk
@@ -29,6 +30,8 @@ def monitor_exits(
     with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run) as desk:
         if pause is None:
             show(monitor_exits(desk), ctx.obj.format, empty="no exits", dry_run=dry_run)
+            if desk.counts.get("failed"):
+                raise Findings("some positions could not be worked on", "tradekit events --alerts")
             return
         for orders in keep_monitoring(desk, pause):
             if orders:

@@ -14,11 +14,11 @@ def reconcile(
 ) -> None:
     """Make the books agree with the broker; prints what changed.
 
-    Safe to run at any time: a second run right after the first writes nothing.
+    Safe to run at any time: a second run right after the first writes nothing. 7 while something is not settled.
     """
     from tradekit.commands._output import show
     from tradekit.desk.open import open_desk
-    from tradekit.desk.reconcile import reconcile
+    from tradekit.desk.reconcile import raise_findings, reconcile
 
     with open_desk(ctx.obj, command="reconcile", dry_run=dry_run) as desk:
         show(
@@ -27,3 +27,4 @@ def reconcile(
             empty="the books agree with the broker",
             dry_run=dry_run,
         )
+        raise_findings(desk)

@@ -65,15 +65,15 @@ def _book(desk: Desk, order: Order, found: BrokerFill) -> "Booked":
         )
         if order.purpose == "entry" and booked.position is not None:
             set_levels(desk, booked.position.id)
-        if booked.amended:
+        if booked.amended or order.status in ("cancelled", "expired", "rejected"):
             alert(
                 desk,
                 "late-fill",
-                f"{fill.symbol}: a fill of a closed order was booked",
+                f"{fill.symbol}: a fill of {order.id} was booked after it was {order.status}",
                 symbol=fill.symbol,
                 ref=order.id,
             )
-        elif booked.trade is not None:
+        if booked.trade is not None and not booked.amended:
             trade = booked.trade
             event(
                 desk,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def print_stderr(text: str) -> None:
-    """Talk goes to stderr; stdout is data."""
-    print(text, file=sys.stderr)
+    """Talk goes to stderr; stdout is data. A stderr that cannot be written to (full disk, closed pipe) stops nothing."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from datetime import timedelta
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.pauses import paused
 from tradekit.desk.plans import plan_of
 from tradekit.desk.sell import sell, working_exit
 from tradekit.exits import closing_step
@@ -33,6 +34,8 @@ def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | No
         step = "market"  # held over from an earlier session: it leaves at once
     if step == "none":
         return None
+    if step == "limit" and paused(desk, position.symbol, session.day)[0]:
+        step = "market"  # nothing trades: one order rests for the reopening, whatever its price
     if step == "on-close":
         return None if working else _sell(desk, position, found, on_close=True)
     if working is not None:

@@ -6,6 +6,7 @@ import msgspec
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
+from tradekit.desk.frozen import unfreeze_all
 from tradekit.desk.state import streak_of_losses, streak_of_rejects
 from tradekit.errors import UsageError
 from tradekit.ids import halt_id
@@ -58,8 +59,9 @@ def raise_halt(desk: Desk, kind: str, reason: str, *, flatten: bool, by: str) ->
 
 
 def resume(desk: Desk) -> list[Halt]:
-    """Clear every open halt. Streaks and the drawdown count from here on."""
+    """Clear every open halt and free the frozen symbols. Streaks and the drawdown count from here on."""
     now, cleared = desk.clock.now(), []
+    unfreeze_all(desk, "resume")
     with desk.store.transaction():
         for found in desk.store.halts.open():
             desk.store.halts.clear(found.id, now)

@@ -1,13 +1,15 @@
 """Close managed positions now, because a human says so. Unmanaged holdings are never touched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
+from tradekit.desk.extended import REPRICE, reprice_due, trades_now, tries
 from tradekit.desk.orders import cancel_and_wait
-from tradekit.desk.reconcile import catch_up
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import in_hours
+from tradekit.desk.trouble import one_symbol, try_to_catch_up
 from tradekit.errors import UsageError
 from tradekit.model import FINAL_STATUSES, Order, Position
 
@@ -24,10 +26,84 @@ class LiquidateOptions:
 
 
 def liquidate(desk: Desk, options: LiquidateOptions) -> list[Order]:
-    """Sell the chosen positions. Run again it sells only what is left; working sells are kept."""
-    catch_up(desk)
+    """Sell the chosen positions. Run again it sells only what is left; working sells are kept.
+
+    Outside regular hours the limits give way step by step. What is done, left and unknown is said at the end.
+    """
+    trouble = try_to_catch_up(desk)
     cancel_entries(desk, options)
-    return [order for position in chosen(desk, options) if (order := _close(desk, position, options))]
+    positions = chosen(desk, options)
+    orders = _pass(desk, positions, options)
+    if not in_hours(desk) and not options.at_open:
+        orders += give_way(desk, positions, options)
+    summary(desk, positions)
+    if trouble.problem is not None:
+        raise trouble.problem
+    return orders
+
+
+def _pass(desk: Desk, positions: Sequence[Position], options: LiquidateOptions) -> list[Order]:
+    """One try at every position that is still there; one that fails stops no other."""
+    orders = []
+    for before in positions:
+        position = desk.store.positions.get(before.id)
+        if position is None or position.qty <= 0:
+            continue
+        with one_symbol(desk, position.symbol):
+            order = _close(desk, position, options)
+            if order is not None:
+                orders.append(order)
+    return orders
+
+
+def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOptions) -> list[Order]:
+    """Re-price what rests every 10 s, down to the largest discount, for as long as the market moves."""
+    orders: list[Order] = []
+    most = desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
+    for _ in range(int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 2):
+        if not any(_may_give_way(desk, position, most) for position in positions):
+            break
+        desk.clock.sleep(REPRICE.total_seconds())
+        try_to_catch_up(desk)
+        orders += _pass(desk, positions, options)
+    return orders
+
+
+def _may_give_way(desk: Desk, position: Position, most: float) -> bool:
+    """Its limit is out, or was just taken back, and the next one asks less."""
+    step = desk.settings.exits.limit_offset
+    known = desk.store.positions.get(position.id)
+    if known is None or known.qty <= 0 or not trades_now(desk, position.symbol):
+        return False
+    return step * tries(desk, position) < most
+
+
+def summary(desk: Desk, positions: Sequence[Position]) -> None:
+    """Done, left, unknown: one line each on stderr, and for what rests what will become of it."""
+    found: dict[str, list[str]] = {"done": [], "left": [], "unknown": []}
+    for before in positions:
+        position = desk.store.positions.get(before.id) or before
+        working = working_exit(desk, position)
+        if position.qty <= 0:
+            found["done"].append(position.symbol)
+        elif working is not None and working.status in ("unknown", "intended"):
+            found["unknown"].append(f"{position.symbol} {position.qty} ({working.id})")
+        else:
+            found["left"].append(f"{position.symbol} {position.qty} ({_what_next(desk, position, working)})")
+    for word, names in found.items():
+        if names:
+            desk.say(f"liquidate: {word}: {', '.join(names)}")
+
+
+def _what_next(desk: Desk, position: Position, working: Order | None) -> str:
+    if working is None:
+        return "no sell is working: run liquidate again"
+    if working.tif == "opg" or (working.type == "market" and not in_hours(desk)):
+        return f"{working.id} sells at the open"
+    if working.extended_hours:
+        queue = f"tradekit liquidate {position.symbol} --at-open queues it for the open"
+        return f"{working.id} rests at {working.limit_price} and may never fill; {queue}"
+    return f"{working.id} is working"
 
 
 def chosen(desk: Desk, options: LiquidateOptions) -> list[Position]:
@@ -72,8 +148,7 @@ def cancel_entries(desk: Desk, options: LiquidateOptions) -> None:
 
 def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order | None:
     working = working_exit(desk, position)
-    resting = working is not None and working.type == "limit" and in_hours(desk)
-    if working is not None and resting and not _gone(desk, working):
+    if working is not None and not _makes_room(desk, position, working, options):
         return None
     order = sell(
         desk,
@@ -90,6 +165,11 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
     return order
 
 
-def _gone(desk: Desk, order: Order) -> bool:
-    """Whether a limit that was working has made room for the market order."""
-    return cancel_and_wait(desk, order, "liquidate at market").status in FINAL_STATUSES
+def _makes_room(desk: Desk, position: Position, working: Order, options: LiquidateOptions) -> bool:
+    """Whether a limit that was working is gone: for a market order, for one that asks less, for the open."""
+    if working.type != "limit" or working.status in ("intended", "unknown"):
+        return False
+    asks_less = reprice_due(desk, position, working, options.max_discount)
+    if not (in_hours(desk) or asks_less or (options.at_open and working.extended_hours)):
+        return False
+    return cancel_and_wait(desk, working, "liquidate").status in FINAL_STATUSES

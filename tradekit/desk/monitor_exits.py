@@ -1,6 +1,6 @@
 """One pass over the managed positions: catch up, mark, ask the exit rules, sell what they say, protect the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,16 +11,21 @@ import msgspec
 from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
-from tradekit.desk.halts import raise_automatic_halts
+from tradekit.desk.extended import reprice_due
+from tradekit.desk.frozen import SPLIT, why_frozen
+from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.pauses import SILENCE
 from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.protect import protect
-from tradekit.desk.reconcile import catch_up, warn_unknown
+from tradekit.desk.reconcile import warn_unknown
 from tradekit.desk.sell import sell, working_exit
-from tradekit.desk.state import account, fresh_limit_s, regime_now
+from tradekit.desk.state import fresh_limit_s, quote, regime_now
+from tradekit.desk.triggered import escalate_triggered
+from tradekit.desk.trouble import count_the_day, one_symbol, try_to_catch_up
 from tradekit.errors import UpstreamError
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
-from tradekit.model import Mark, Order, Position, PriceBar, Quote
+from tradekit.model import FINAL_STATUSES, Mark, Order, Position, PriceBar, Quote
 from tradekit.money import dec
 
 RESTING_RULES = (
@@ -44,41 +49,65 @@ class Seen:
 
 
 def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Order]:
-    """One pass. Safe to run at any time and at any rate: a position whose sell order is working is left alone."""
-    catch_up(desk)
+    """One pass. Safe to run at any time and at any rate: a position whose sell order is working is left alone.
+
+    What fails for one symbol stops no other one. Raises the venue's error, after everything else, where catching up
+    with it failed; the sells go out all the same, capped by what it says it holds.
+    """
+    trouble = try_to_catch_up(desk)
     positions = desk.store.positions.open()
     if not positions:
         if desk.counts.get("closed"):  # a resting stop took the last one out
-            raise_automatic_halts(desk, account(desk))
+            count_the_day(desk)
         warn_unknown(desk)
+        if trouble.problem is not None:
+            raise trouble.problem
         return []
-    halts = desk.store.halts.open()
-    flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
-    known, closes = desk.store.marks.of_open(), desk.store.decisions.asked_to_close()
-    orders, marks = [], []
+    orders, marks = escalate_triggered(desk, trouble.listed), []
+    known, state_for = desk.store.marks.of_open(), _states(desk)
     for position in positions:
         mark = known.get(position.id) or _first_mark(desk, position)
-        state = state_of(desk, position, mark, flatten=flatten, dead=dead, close_asked=position.id in closes)
-        seen = look(desk, position, mark, state)
-        order = leave(desk, position, seen)
-        if order is not None:
-            orders.append(order)
-        marks.append(seen.mark if order is None else widened(seen.mark, seen.bar))
+        with one_symbol(desk, position.symbol):
+            seen = look(desk, position, mark, state_for(position, mark))
+            marks.append(seen.mark)
+            order = leave(desk, position, seen)
+            if order is not None:
+                orders.append(order)
+                marks[-1] = widened(seen.mark, seen.bar)
     save_marks(desk, marks)
-    protect_all(desk, {mark.position_id: mark for mark in marks})
-    raise_automatic_halts(desk, account(desk))
+    orders += protect_all(desk, {mark.position_id: mark for mark in marks})
+    count_the_day(desk)
     warn_unknown(desk)
     desk.count("positions", len(positions))
+    if trouble.problem is not None:
+        raise trouble.problem
     return orders
 
 
+def _states(desk: Desk) -> Callable[[Position, Mark], State]:
+    halts = desk.store.halts.open()
+    flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
+    closes = desk.store.decisions.asked_to_close()
+
+    def state(position: Position, mark: Mark) -> State:
+        return state_of(desk, position, mark, flatten=flatten, dead=dead, close_asked=position.id in closes)
+
+    return state
+
+
 def look(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
-    """Judge the complete bars since the last pass, in order, then the present moment."""
+    """Judge the complete bars since the last pass, in order, then the present moment.
+
+    Without data, or while a split is suspected, only the rules that need no price are judged.
+    """
+    bars = None if why_frozen(desk, position.symbol, SPLIT) else _bars(desk, position.symbol, mark.judged_to)
+    if bars is None:
+        return _blind(desk, position, mark, state)
     plan, held = plan_levels(desk, position), held_of(position, mark)
     now = desk.clock.now()
     judged_to, found, low = mark.judged_to, None, float(mark.low or position.avg_price)
     last = None
-    for bar in desk.market.bars(position.symbol, mark.judged_to, now):
+    for bar in bars:
         if not bar.regular:
             continue
         last = bar
@@ -90,7 +119,7 @@ def look(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
             bar.end,
             min(low, bar.low),
         )
-    asked, price = last if found else None, desk.market.quote(position.symbol, now)
+    asked, price = last if found else None, quote(desk, position.symbol)
     if not found:
         found = judge_now(desk, price, now, held, plan, state, judged_to)
     level = level_in_force(held, plan)
@@ -105,6 +134,23 @@ def look(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
         stop_price=None if isnan(level) else dec(round(level, 10)),
     )
     return Seen(changed, found, asked)
+
+
+def _bars(desk: Desk, symbol: str, since: datetime) -> Sequence[PriceBar] | None:
+    """The bars since then; None where the data source breaks down."""
+    try:
+        return desk.market.bars(symbol, since, desk.clock.now())
+    except Exception as problem:
+        message = f"{symbol}: no bars: {type(problem).__name__}: {problem}; its price rules wait"
+        alert_once(desk, "exits-blind", message, symbol=symbol, every_s=300)
+        return None
+
+
+def _blind(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
+    """Time, kill switch, decisions and the end of the day need no price."""
+    now = desk.clock.now()
+    found = judge_without_price(held_of(position, mark), now.timestamp(), plan_levels(desk, position), state)
+    return Seen(msgspec.structs.replace(mark, at=now), found, None)
 
 
 def widened(mark: Mark, bar: PriceBar | None) -> Mark:
@@ -170,7 +216,8 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
     if found.rule == "end-of-day":
         return end_of_day_order(desk, position, found)
     working = working_exit(desk, position)
-    if working is not None:
+    if working is not None and not gives_way(desk, position, working):
+        warn_halted(desk, working)
         return None
     session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
     after_close = session is not None and not desk.calendar.around_the_clock and desk.clock.now() >= session.close
@@ -207,6 +254,24 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
     return order
 
 
+def gives_way(desk: Desk, position: Position, working: Order) -> bool:
+    """Outside regular hours: whether a limit that did not fill has made room for one that asks less."""
+    if not reprice_due(desk, position, working):
+        return False
+    return cancel_and_wait(desk, working, "the limit did not fill").status in FINAL_STATUSES
+
+
+def warn_halted(desk: Desk, working: Order) -> None:
+    """A sell that rests because nothing trades: said once, left alone until the reopening."""
+    session = desk.calendar.at(desk.clock.now())
+    seen = quote(desk, working.symbol)
+    if session is None or (seen is not None and seen.at > working.created_at):
+        return
+    if desk.clock.now() - max(working.created_at, session.open) >= SILENCE:
+        message = f"{working.symbol}: no quotes; {working.id} rests for the reopening"
+        alert_once(desk, "halted", message, symbol=working.symbol, ref=working.id, every_s=86400)
+
+
 def level_of(found: Found, position: Position) -> Decimal | None:
     """The price that asked for the exit; a rule without one names the last price known."""
     return position.last_price if isnan(found.price) else dec(round(found.price, 10))
@@ -224,22 +289,31 @@ def save_marks(desk: Desk, marks: list[Mark]) -> None:
     desk.store.marks.save([mark for mark in marks if mark.position_id in still])
 
 
-def protect_all(desk: Desk, marks: dict[str, Mark]) -> None:
-    """A resting stop for every open position; `marks` are those that this pass has written."""
+def protect_all(desk: Desk, marks: dict[str, Mark]) -> list[Order]:
+    """A resting stop for every open position; `marks` are those that this pass has written. Gives the sells that
+    took the place of a stop that could not be placed.
+    """
     live: dict[str, list[Order]] = {}
     for order in desk.store.orders.live():
         live.setdefault(order.symbol, []).append(order)
+    sold = []
     for position in desk.store.positions.open():
-        mark = marks.get(position.id) or desk.store.marks.get(position.id)
-        keep_protected(desk, position, mark, live.get(position.symbol, []))
+        with one_symbol(desk, position.symbol):
+            mark = marks.get(position.id) or desk.store.marks.get(position.id)
+            sent = keep_protected(desk, position, mark, live.get(position.symbol, []))
+            if sent is not None and sent.purpose != "protect":
+                sold.append(sent)
+    return sold
 
 
-def keep_protected(desk: Desk, position: Position, mark: Mark | None, live: list[Order]) -> None:
+def keep_protected(desk: Desk, position: Position, mark: Mark | None, live: list[Order]) -> Order | None:
     """A resting stop for a position that is not on its way out, and the desk's own level told to the venue."""
+    order = None
     if working_exit(desk, position, live) is None:
-        protect(desk, position, mark, live)
+        order = protect(desk, position, mark, live)
         warn_late(desk, position)
     desk.broker.guard(position.symbol, mark.stop_price if mark else None)
+    return order
 
 
 def _first_mark(desk: Desk, position: Position) -> Mark:

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from tradekit.desk.book import as_plan, set_levels
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.frozen import MATCH, unfreeze, why_frozen
+from tradekit.desk.orders import cancel_and_wait, note
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import reconcile
 from tradekit.errors import UsageError
@@ -26,6 +27,11 @@ def cancel(desk: Desk, name: str) -> Order:
     if order.status in FINAL_STATUSES:
         return order
     event(desk, "operator.cancel", symbol=order.symbol, ref=order.id)
+    if order.status == "unknown" and order.broker_order_id is None and why_frozen(desk, order.symbol, MATCH):
+        error = "closed by the operator, who knows what became of it"
+        closed = note(desk, order, status="cancelled", error=error, kind="order.closed-by-hand")
+        unfreeze(desk, MATCH, order.symbol, "closed by the operator")
+        return closed
     return cancel_and_wait(desk, order, "asked by the operator")
 
 

@@ -1,0 +1,61 @@
+"""What goes wrong in a pass of the exits is said aloud and stops as little as it can."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tradekit.brokers.base import BrokerOrder
+from tradekit.desk.desk import Desk
+from tradekit.desk.events import alert_once
+from tradekit.desk.halts import raise_automatic_halts
+from tradekit.desk.reconcile import catch_up
+from tradekit.desk.state import account
+from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
+from tradekit.store.orders import IllegalTransition
+
+
+class CaughtUp(NamedTuple):
+    """The venue's working orders, or what went wrong when it was asked."""
+
+    listed: list[BrokerOrder]
+    problem: UpstreamError | None
+
+
+def try_to_catch_up(desk: Desk) -> CaughtUp:
+    """Catch up with the venue; where it fails exits are tried all the same, and the caller raises the problem last."""
+    try:
+        return CaughtUp(catch_up(desk), None)
+    except UpstreamError as problem:
+        message = f"the venue cannot be caught up with: {problem.message}; exits are tried all the same"
+        alert_once(desk, "catch-up-failed", message, every_s=300)
+        return CaughtUp([], problem)
+
+
+@contextmanager
+def one_symbol(desk: Desk, symbol: str) -> Iterator[None]:
+    """What goes wrong with one position stops no other; a store, a lock or a desk that cannot be used stops all."""
+    try:
+        yield
+    except IllegalTransition as problem:
+        _say(desk, symbol, problem)
+    except (StoreError, Busy, UsageError):
+        raise
+    except Exception as problem:
+        _say(desk, symbol, problem)
+
+
+def _say(desk: Desk, symbol: str, problem: Exception) -> None:
+    desk.count("failed")
+    message = f"{symbol}: its exits could not be worked on: {type(problem).__name__}: {problem}"
+    alert_once(desk, "exits-failing", message, symbol=symbol, every_s=300)
+
+
+def count_the_day(desk: Desk) -> None:
+    """The halts that the day's numbers call for; numbers that cannot be had delay no exit."""
+    try:
+        raise_automatic_halts(desk, account(desk))
+    except (StoreError, Busy, UsageError):
+        raise
+    except Exception as problem:
+        message = f"the day's result cannot be counted: {type(problem).__name__}: {problem}"
+        alert_once(desk, "account-unknown", message, every_s=600)
