@@ -13,6 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.sim.serving import http_venue, venue_server  # noqa: F401  # fixtures: a venue behind HTTP
+
 ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -99,7 +99,9 @@ def http_venue(venue_server: VenueServer, tmp_path: Path) -> Iterator[Callable[.
         served.close()
 
 
-def serve_desk(server: VenueServer, desk: Path, clock: Clock, profile: str = "unique", **more: Any) -> tuple[Venue, str]:
+def serve_desk(
+    server: VenueServer, desk: Path, clock: Clock, profile: str = "unique", **more: Any
+) -> tuple[Venue, str]:
     """A venue over a desk's own folder (bars, sessions, paper settings), and its URL; `more` is open_venue's."""
     venue = open_venue(
         desk, clock=clock, profile=Profile(client_ids=profile), journal=desk / "venue" / "journal.jsonl",  # type: ignore[arg-type]
