@@ -671,7 +671,8 @@ def _other_rows(kind: str, rows: list[Any], limit: datetime) -> list[Any]:
         case "short-count":
             return rows[:-1]
         case "forget":
-            return [row for row in rows if parse_time(row.get("submitted_at") or row["at"]) >= limit]
+            dated = [(row, row.get("submitted_at") or row.get("at")) for row in rows]
+            return [row for row, at in dated if at is None or parse_time(at) >= limit]
     return rows
 
 
