@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from tradekit.desk.desk import Desk
 from tradekit.model import Event
 
@@ -30,8 +32,9 @@ def event(
         ref=ref,
         data=data,
     )
+    while not desk.store.events.add(found):  # another process wrote one of this kind in the same microsecond
+        found = msgspec.structs.replace(found, id=f"{found.id}+")
     desk.events.append(found)
-    desk.store.events.add(found)
     return found
 
 

@@ -25,6 +25,7 @@ from tradekit.model import FINAL_STATUSES, Order, OrderType, Purpose, Side, Tif
 from tradekit.store.orders import TRANSITIONS
 
 SUBMIT_WAIT_S = 15.0
+UNSETTLED = frozenset({"intended", "submitted", "unknown"})
 SURE = timedelta(seconds=60)  # absence proves nothing about an order that was sent less than this ago
 
 
@@ -106,19 +107,20 @@ def _refused_here(desk: Desk, order: Order, because: str) -> None:
     alert_once(desk, "order-refused", message, symbol=order.symbol, ref=order.position_id or order.decision_id)
 
 
-def send_again(desk: Desk, order: Order) -> Order | None:
-    """Send an order that never arrived once more, under its id. None: what it stood on is gone. Holds the submit lock.
-
-    A sell is checked again, without counting itself; an entry goes only while no halt or freeze stands.
-    """
-    if order.side == "sell":
-        because = refuse_sell(desk, order, look(desk, for_entry=False))
-    else:
-        because = "a halt is open" if desk.store.halts.open() else why_frozen(desk, order.symbol)
-    if because is not None:
-        return None
+def send_again(desk: Desk, order: Order) -> Order:
+    """Send an order that never arrived once more, under its id. Holds the submit lock; `why_not_again` was asked."""
     event(desk, "order.sent-again", symbol=order.symbol, ref=order.id)
     return transmit(desk, order, again=True)
+
+
+def why_not_again(desk: Desk, order: Order) -> str | None:
+    """What an order that never arrived stood on and is gone; None: it may be sent again.
+
+    A sell is checked as before, without counting itself; an entry goes only while no halt or freeze stands.
+    """
+    if order.side == "sell":
+        return refuse_sell(desk, order, look(desk, for_entry=False))
+    return "a halt is open" if desk.store.halts.open() else why_frozen(desk, order.symbol)
 
 
 def transmit(desk: Desk, order: Order, *, again: bool = False) -> Order:
@@ -171,7 +173,11 @@ def mismatch(desk: Desk, order: Order, answer: BrokerOrder) -> str | None:
 def unsure(desk: Desk, order: Order, error: str, sent_at: datetime) -> Order:
     """Nobody knows whether it is at the venue: never failed, never forgotten, settled by reconcile."""
     kind = "alert.order-unknown"
-    return note(desk, order, status="unknown", error=error, submitted_at=order.submitted_at or sent_at, kind=kind)
+    with desk.store.transaction():
+        now = desk.store.orders.get(order.id) or order
+        if now.status not in UNSETTLED:
+            return now  # another process has met it at the venue meanwhile and booked its fills
+        return note(desk, order, status="unknown", error=error, submitted_at=now.submitted_at or sent_at, kind=kind)
 
 
 def _unanswered(desk: Desk, order: Order, problem: BrokerError | AuthError, sent_at: datetime, again: bool) -> Order:
@@ -261,9 +267,10 @@ def note(desk: Desk, order: Order, *, kind: str, **fields: Any) -> Order:
 
 def take_over(desk: Desk, order: Order, answer: BrokerOrder, submitted_at: datetime | None = None) -> Order:
     """Bring our row up to what the venue says; fills are booked elsewhere, by their own ids."""
-    fields = news(order, answer, submitted_at)
-    if not fields:
+    if not news(order, answer, submitted_at):
         return order
+    order = desk.store.orders.get(order.id) or order  # another process may have brought it further meanwhile
+    fields = news(order, answer, submitted_at)
     return desk.store.orders.change(order.id, updated_at=desk.clock.now(), **fields)
 
 
@@ -272,7 +279,7 @@ def news(order: Order, answer: BrokerOrder, submitted_at: datetime | None = None
     fields: dict[str, Any] = {}
     if order.broker_order_id != answer.broker_order_id:
         fields["broker_order_id"] = answer.broker_order_id
-    if order.submitted_at is None:
+    if order.submitted_at is None or submitted_at is not None:
         fields["submitted_at"] = submitted_at or answer.submitted_at
     if answer.raw_status != order.raw_status:
         fields["raw_status"] = answer.raw_status
