@@ -9,7 +9,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import MATCH, freeze, frozen, unfreeze
 from tradekit.desk.match import candidates, lookup, of, row_of
-from tradekit.desk.orders import SURE, adopt, follow, news, note, send_again, submit_lock, take_over
+from tradekit.desk.orders import SURE, adopt, follow, news, note, send_again, submit_lock, take_over, why_not_again
 from tradekit.errors import BrokerError, Busy
 from tradekit.model import FINAL_STATUSES, LIVE_STATUSES, Order
 
@@ -109,13 +109,13 @@ def _once_more(desk: Desk, order: Order) -> None:
     """The same intent under the same id, for as long as what it stands on is there; each wait twice the one before."""
     if desk.broker.capabilities.client_ids != "unique" and _age(desk, order) < SURE:
         return  # there a closed order's id may be used again: wait until every look-up would show it
+    if why_not_again(desk, order) is not None:
+        _give_up(desk, order, "never reached the venue; what it stood on is gone")
+        return
     tries = int(desk.store.meta.get(f"resent:{order.id}") or 0) + 1
     desk.store.meta.set(f"resent:{order.id}", str(tries))
     desk.store.meta.set(f"absent:{order.id}", None)
-    sent = send_again(desk, order)
-    if sent is None:
-        _give_up(desk, order, "never reached the venue; what it stood on is gone")
-    elif sent.status != "unknown":
+    if send_again(desk, order).status != "unknown":
         _seen(desk, order)
 
 
