@@ -48,3 +48,15 @@ def test_findings(position, given, expected):
 def test_owned_shares_without_a_position():
     found = audit([], {}, [], {"AAPL": D(3)}, {"AAPL": D(3)}, set(), now=at(9), open_since=OPEN, exit_interval_s=60)
     assert [(f.check, f.subject) for f in found] == [("quantity", "AAPL")]
+
+
+@pytest.mark.parametrize("purpose", ["exit", "liquidate"])
+def test_a_position_that_was_being_sold_was_reported_as_unprotected(purpose):
+    held = make_position(protected_by="stop")  # the stop was cancelled to make room for the sell
+    going = make_order(id="x", side="sell", purpose=purpose, position_id=held.id, status="open")
+    elsewhere = make_order(
+        id="y", side="sell", purpose=purpose, position_id="MSFT-1", status="open", symbol="MSFT", qty=1
+    )
+    assert checks(held, now=at(60), live=[going]) == []
+    assert "protection" in checks(held, now=at(9), live=[elsewhere])
+    assert "protection" in checks(held, now=at(9), live=[])  # the sell is over, the position is not

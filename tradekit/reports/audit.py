@@ -65,7 +65,12 @@ def _watched(
     open_since: datetime | None,
     exit_interval_s: int,
 ) -> list[Finding]:
-    """A stop rests at the venue, or a pass has looked at it lately; while the market is closed both may wait."""
+    """It is being sold, a stop rests at the venue, or a pass has looked lately; while the market is closed all may wait.
+
+    To sell, the desk cancels its own stop first: a position without one is on its way out while that sell is live.
+    """
+    if any(order.position_id == position.id and order.purpose in ("exit", "liquidate") for order in live):
+        return []
     protector = next((order for order in live if order.id == position.protected_by), None)
     if position.protected_by is not None and protector is None:
         found = f"its stop {position.protected_by} no longer works"
