@@ -17,7 +17,7 @@ from tradekit.risk.verdicts import (
 @dataclass(frozen=True)
 class Liquidity:
     """Vetoes a median 20-day turnover below `turnover` (`turnover_small` for small caps), an order above
-    `turnover_share` of it, and one above `recent_share` of the last five minutes' volume."""
+    `turnover_share` of it, and, but for on-open orders, one above `recent_share` of the last five minutes' volume."""
 
     turnover: float = 10_000_000.0
     turnover_small: float = 3_000_000.0
@@ -53,13 +53,13 @@ class Liquidity:
                 f"{found}; at most {percent(self.turnover_share)} would pass",
                 **numbers,
             )
-        recent = book.recent_volume.get(entry.symbol)
-        if recent is None and entry.on_open:
+        if entry.on_open:  # the auction is liquid, the minutes before it are not: pre-market volume says nothing
             return approve(
                 self.name,
-                f"{found}; nothing trades before the open to compare it with",
+                f"{found}; an on-open order trades in the auction, not in the last five minutes",
                 **numbers,
             )
+        recent = book.recent_volume.get(entry.symbol)
         if recent is None or not is_not_negative(recent):
             return unknown(
                 self.name,
