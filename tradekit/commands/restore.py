@@ -20,6 +20,7 @@ def restore(
     What was there is kept beside it as *.before-restore. Run `tradekit reconcile` afterwards.
     """
     from tradekit.base.locks import Lock
+    from tradekit.brokers.paper.books import APPLICATION_ID as PAPER_ID
     from tradekit.commands._context import recorded
     from tradekit.commands._output import show
     from tradekit.store.backup import check
@@ -28,12 +29,13 @@ def restore(
 
     desk = ctx.obj.here
     pairs = books_in(source, desk)
+    kinds = {"desk.db": APPLICATION_ID, "paper.db": PAPER_ID}
     for copy, place in pairs:
-        check(copy, application=APPLICATION_ID if place.name == "desk.db" else None)
+        check(copy, application=kinds[place.name])
     if not dry_run:
         with Lock(desk / "writer.lock", wait_s=10.0, what="restore"):
             for copy, place in pairs:
-                put_back(copy, place)
+                put_back(copy, place, application=kinds[place.name])
         with recorded(ctx.obj, "restore"):
             pass
     rows = [{"file": str(place), "from": str(copy), "kept": f"{place.name}.before-restore"} for copy, place in pairs]

@@ -32,12 +32,12 @@ def backup(path: Path, target: Path) -> Path:
     return target
 
 
-def restore(source: Path, target: Path) -> Path:
+def restore(source: Path, target: Path, *, application: int | None = APPLICATION_ID) -> Path:
     """Put a backup in place of `target`, which is kept as `<name>.before-restore`. Raises StoreError.
 
-    Nothing else may use the desk meanwhile: the caller holds writer.lock.
+    `application` is whose file it must be (None: anybody's). Nothing else may use the desk meanwhile: the caller holds writer.lock.
     """
-    check(source, application=APPLICATION_ID)
+    check(source, application=application)
     if target.is_file():
         kept = target.with_name(f"{target.name}.before-restore")
         try:
