@@ -19,6 +19,7 @@ import pytest
 
 from tests.desk.world import NO_COSTS, World, decide
 from tradekit.base.interrupts import handled
+from tradekit.errors import TradekitError
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSCALLS = ("pwrite64", "ftruncate", "fdatasync")
@@ -91,6 +92,17 @@ def quick(desk: Path, when: str, *words: str, traced: Sequence[str] = ()) -> Don
     `traced` is an strace line that is attached to the child before it begins.
     """
     run = warm()
+
+    def work() -> int:
+        os.environ["TRADEKIT_CLOCK"] = when
+        with handled():
+            return run(["-C", str(desk), *words])
+
+    return forked(work, traced=traced)
+
+
+def forked(work: Callable[[], int], *, traced: Sequence[str] = ()) -> Done:
+    """Exit code and stderr of a function in a forked child, possibly under strace."""
     (read, write), (wait, go) = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
@@ -99,11 +111,14 @@ def quick(desk: Path, when: str, *words: str, traced: Sequence[str] = ()) -> Don
             os.close(read)
             os.close(go)
             ctypes.CDLL(None).prctl(PR_SET_PTRACER, -1, 0, 0, 0)
-            os.environ["TRADEKIT_CLOCK"] = when
             os.read(wait, 1)
             err = io.StringIO()
-            with handled(), redirect_stdout(io.StringIO()), redirect_stderr(err):
-                code = run(["-C", str(desk), *words])
+            with redirect_stdout(io.StringIO()), redirect_stderr(err):
+                try:
+                    code = work()
+                except TradekitError as error:
+                    code = error.code
+                    err.write(error.message)
             os.write(write, err.getvalue().encode()[:60_000])
         finally:
             os._exit(code)

@@ -36,8 +36,10 @@ def restore(
         with Lock(desk / "writer.lock", wait_s=10.0, what="restore"):
             for copy, place in pairs:
                 put_back(copy, place, application=kinds[place.name])
-        with recorded(ctx.obj, "restore"):
-            pass
+        with recorded(ctx.obj, "restore") as store:
+            for run in store.runs.unfinished():  # at work when the backup was made: they will not end in this file
+                if run.command != "restore":
+                    store.runs.finish(run.id, run.started_at, 137, run.counts)
     rows = [{"file": str(place), "from": str(copy), "kept": f"{place.name}.before-restore"} for copy, place in pairs]
     show(rows, ctx.obj.format, dry_run=dry_run)
 
