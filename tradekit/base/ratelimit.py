@@ -50,10 +50,10 @@ class RateLimit:
                 _log.warning("%s: %s; calls are not limited", self.path, error)
                 self.close()
                 return True
-            if start > deadline:
-                return False
             if start <= now:
                 return True
+            if start > deadline:
+                return False
             self._clock.sleep(start - now)
             if urgent:
                 return True
@@ -85,7 +85,7 @@ class RateLimit:
         try:
             found = db.execute("SELECT tat FROM limits WHERE name = ?", (self.name,)).fetchone()
             tat = float(found[0]) if found else 0.0
-            yield tat if tat < now + _STALE_S else now
+            yield tat if tat < now + self._room + _STALE_S else now
         except BaseException:
             db.execute("ROLLBACK")
             raise
