@@ -58,6 +58,16 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
         "adopt": ("adopt:adopt", "Put a broker position under management."),
         "release": ("release:release", "Take a position out of management."),
     },
+    "Tokens": {
+        "refresh-token": ("refresh_token:refresh_token", "Refresh the OAuth tokens that are due; log in."),
+        "token": {
+            "status": ("token:status", "Minutes and days left; 4: a login is needed, 7: soon."),
+            "print": ("token:print", "The access token on stdout, for pipelines."),
+            "import": ("token:import", "Take a login over from another program's file."),
+            "watch-file": ("token:watch_file", "Keep a token file fresh for a program that reads it."),
+            "serve": ("token:serve", "Hand tokens to other programs over HTTP on 127.0.0.1."),
+        },
+    },
     "Looking": {
         "status": ("status:status", "The desk in one page."),
         "positions": ("positions:positions", "Open positions."),
@@ -98,6 +108,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
         },
         "sim": {
             "venue": ("sim:venue", "A local venue over the paper engine that misbehaves on request."),
+            "oauth": ("sim_oauth:oauth", "A local identity provider that misbehaves on request."),
         },
     },
 }

@@ -11,6 +11,7 @@ from tradekit.errors import AuthError, UsageError
 if TYPE_CHECKING:
     from tradekit.config import Settings
     from tradekit.tokens.coordinator import Coordinator
+    from tradekit.tokens.grant import Client
     from tradekit.tokens.provider import State
     from tradekit.tokens.token import Token
 
@@ -27,7 +28,6 @@ def coordinator(
     Raises UsageError for a name that desk.yaml does not have, ConfigError for what its section lacks.
     """
     from tradekit.tokens.coordinator import Coordinator
-    from tradekit.tokens.grant import Client
     from tradekit.tokens.provider import provider_from
     from tradekit.tokens.vault import Vault, tokens_folder
 
@@ -38,7 +38,12 @@ def coordinator(
         )
     provider = provider_from(name, settings.providers[name])
     vault = Vault(tokens_folder(environ), name, provider.client_id, kind=provider.type)
-    client = Client(provider, lambda: client_secret(provider.secret_name, environ), clock)
+
+    def client() -> "Client":
+        from tradekit.tokens.grant import Client
+
+        return Client(provider, lambda: client_secret(provider.secret_name, environ), clock)
+
     if report is None:
         return Coordinator(provider, vault, client, clock)
     return Coordinator(provider, vault, client, clock, report)

@@ -4,11 +4,10 @@ Lock, re-read, decide, refresh, write, let go. Everybody else adopts the newer g
 """
 
 import logging
-import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -18,6 +17,9 @@ from tradekit.errors import AuthError, BrokerError, Busy, TradekitError
 from tradekit.tokens.provider import Failure, Provider, State
 from tradekit.tokens.token import Problem, Token
 from tradekit.tokens.vault import Missing, Vault, me
+
+if TYPE_CHECKING:
+    from tradekit.tokens.grant import Client  # loads the network: only where something is due
 
 LOCK_WAIT_S = 60.0
 TRIES = 3
@@ -43,15 +45,20 @@ def _log_report(kind: str, message: str) -> None:
 class Coordinator:
     """The one owner of a provider's tokens for one client id, in any number of processes.
 
-    `client` makes the requests (grant.Client); `report(kind, sentence)` gets what a human must see: `token-refresh`,
-    `token-login`, `token-outside`. `counts`: refreshes, adoptions, failures, requests.
+    `open_client` gives who makes the requests (grant.Client) when one is due; `report(kind, sentence)` gets what a
+    human must see: `token-refresh`, `token-login`, `token-outside`. `counts`: requests, refreshes, adoptions, failures.
     """
 
     def __init__(
-        self, provider: Provider, vault: Vault, client: Any, clock: Clock, report: Report = _log_report
+        self,
+        provider: Provider,
+        vault: Vault,
+        open_client: "Callable[[], Client]",
+        clock: Clock,
+        report: Report = _log_report,
     ) -> None:
         self.provider, self.vault, self.clock, self.report = provider, vault, clock, report
-        self._client = client
+        self._open_client = open_client
         self.counts: Counter[str] = Counter()
 
     def now(self, token: Token) -> datetime:
@@ -89,7 +96,7 @@ class Coordinator:
             self.vault.prepare()
             try:
                 self.counts["requests"] += 1
-                grant = self._client.exchange(code, verifier)
+                grant = self._open_client().exchange(code, verifier)
             except Failure as failure:
                 raise self._login_failed(failure) from None
             crash_point("token_response_read")
@@ -151,11 +158,12 @@ class Coordinator:
         """Up to three tries. Raises Failure when they are spent or waiting cannot help."""
         self._must_be_logged_in(token, force)
         self.vault.prepare()
+        client = self._open_client()
         reread = lost = False
         for left in reversed(range(TRIES)):
             try:
                 self.counts["requests"] += 1
-                grant = self._client.refresh(token.refresh_token)
+                grant = client.refresh(token.refresh_token or "")
                 break
             except Failure as failure:
                 if failure.kind == "login" and not reread and (other := self._changed(token)) is not None:
@@ -232,9 +240,11 @@ class Coordinator:
 
     def _judged(self, failure: Failure, token: Token, lost: bool) -> Failure:
         """The failure with its likely cause in words."""
+        if failure.kind == "lost" and not self.provider.one_use:
+            return Failure("transient", failure.message)
         if failure.kind != "login":
             return failure
-        if lost:
+        if lost or (token.problem is not None and token.problem.kind == "lost"):
             return Failure("login", f"{failure.message}, after an answer was lost: the token had been replaced")
         ends, now = self.provider.login_ends(token), self.now(token)
         when = f"{(ends - now).total_seconds() / 86400:.1f} days before its time" if ends else "though it has no end"
@@ -326,6 +336,8 @@ class Coordinator:
             return None
 
     def _pause(self, tries: int, asked_s: float | None) -> None:
+        import random
+
         pause = FIRST_PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
         self.clock.sleep(min(max(pause, asked_s or 0.0), LONGEST_WAIT_S))
 

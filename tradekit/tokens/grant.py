@@ -123,7 +123,7 @@ def skew_of(date: str | None, began: datetime, ended: datetime) -> float:
         return 0.0
     if began - timedelta(seconds=SKEW_S) <= theirs + timedelta(seconds=1) and theirs <= ended + timedelta(seconds=1):
         return 0.0
-    return round((theirs - began).total_seconds())
+    return float(round((theirs - began).total_seconds()))
 
 
 def _span(value: object) -> float | None:

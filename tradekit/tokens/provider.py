@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET
 
-from tradekit.base.net import Answer
 from tradekit.config import ProviderSettings
 from tradekit.errors import ConfigError
 from tradekit.tokens.token import Kind, Token, lifetime
+
+if TYPE_CHECKING:
+    from tradekit.base.net import Answer  # not loaded where nothing is due
 
 CODES_FOR_LOGIN = frozenset({"invalid_grant", "unsupported_token_type", "interaction_required", "login_required"})
 
@@ -60,7 +62,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         found = {"scope": self.scope, "audience": self.audience}
         return {key: value for key, value in found.items() if value}
 
-    def failure(self, answer: Answer) -> Failure:
+    def failure(self, answer: "Answer") -> Failure:
         """What an answer without tokens means."""
         code, text = error_of(answer)
         said = f"{self.name} answered {answer.status}" + (f" {code}" if code else "")
@@ -111,7 +113,7 @@ class Schwab(Provider, frozen=True, kw_only=True):
     A new login kills the refresh token of the one before.
     """
 
-    def failure(self, answer: Answer) -> Failure:
+    def failure(self, answer: "Answer") -> Failure:
         """Schwab says a dead refresh token in several ways, one of them `invalid_client`."""
         code, text = error_of(answer)
         if "refresh_token_authentication_error" in text or (code == "invalid_client" and "refresh token" in text):
@@ -122,7 +124,7 @@ class Schwab(Provider, frozen=True, kw_only=True):
 class TradeStation(Provider, frozen=True, kw_only=True):
     """TradeStation v3 (Auth0): 20 minutes; a login that does not end, unless the key is made to rotate."""
 
-    def failure(self, answer: Answer) -> Failure:
+    def failure(self, answer: "Answer") -> Failure:
         """Auth0 answers 403 to a dead refresh token; a 403 page without JSON is the edge's."""
         if answer.status == 403 and answer.readable and not error_of(answer)[0]:
             return Failure("login", f"{self.name} answered 403")
@@ -159,8 +161,6 @@ BUILT_IN: dict[str, tuple[type[Provider], dict[str, Any]]] = {
 
 def provider_from(name: str, settings: ProviderSettings) -> Provider:
     """The provider that desk.yaml describes under `providers.NAME`. Raises ConfigError for what is missing."""
-    from tradekit.base.net import checked_url
-
     kind = settings.type or name
     if settings.type is not None and settings.type not in BUILT_IN:
         raise ConfigError(f"providers.{name}.type: {settings.type} is not built in", f"one of {', '.join(BUILT_IN)}")
@@ -174,7 +174,7 @@ def provider_from(name: str, settings: ProviderSettings) -> Provider:
                 f"providers.{name}.{key} is missing, and {name} is not built in",
                 f"tradekit config set providers.{name}.{key} https://...",
             )
-        checked_url(fields[key])
+        _check_url(f"providers.{name}.{key}", fields[key])
     if not fields["client_id"]:
         raise ConfigError(f"providers.{name}.client_id is empty", f"tradekit config set providers.{name}.client_id ID")
     if "retry_lost" not in fields:
@@ -182,7 +182,19 @@ def provider_from(name: str, settings: ProviderSettings) -> Provider:
     return made(**fields)
 
 
-def error_of(answer: Answer) -> tuple[str, str]:
+def _check_url(key: str, url: str) -> None:
+    """https, or http on this machine: a client secret goes there."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (parts.hostname and (parts.scheme == "https" or local)) or parts.username:
+        raise ConfigError(
+            f"{key}: {url} is not https://..., or http:// on this machine", f"tradekit config set {key} URL"
+        )
+
+
+def error_of(answer: "Answer") -> tuple[str, str]:
     """(code, description) of an OAuth error body; empty texts where it has none."""
     data = answer.data if isinstance(answer.data, dict) else {}
     code, text = data.get("error"), data.get("error_description")
