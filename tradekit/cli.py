@@ -44,7 +44,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
     },
     "The flow": {
         "scan": ("scan:scan", "Universe to candidates."),
-        "decide": ("decide:decide", "Candidates to BUY, WATCH or SKIP."),
+        "decide": ("decide:decide", "Candidates to BUY, WATCH or SKIP, positions to CLOSE or HOLD."),
         "approve": ("approve:approve", "Say yes to a waiting decision."),
         "skip": ("skip:skip", "Say no to a waiting decision."),
         "enter": ("enter:enter", "Decisions through the risk gate to orders."),
@@ -86,6 +86,14 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "daily": ("report:daily", "The day: books, blindness, trades, funnel."),
             "fills": ("report:fills", "Decision price, arrival quote, fill, slippage."),
             "funnel": ("report:funnel", "From the universe to trades, and where the rest went."),
+            "overnight": ("report_overnight:overnight", "What is held, its stops, what a bad night would cost."),
+            "weekly": ("report_periods:weekly", "Week by week."),
+            "monthly": ("report_periods:monthly", "Month by month, with weeks."),
+            "exits": ("report_exits:exits", "By exit rule: which of them ever wins."),
+            "vetoes": ("report_vetoes:vetoes", "Who said no, and what the refused did."),
+            "metrics": ("report_metrics:metrics", "Against the benchmark; by strategy, hour, regime."),
+            "risk": ("report_risk:risk", "How close each limit came."),
+            "poor-signals": ("report_poor_signals:poor_signals", "Trades that a reversal ended."),
         },
     },
     "Running": {

@@ -5,7 +5,7 @@ import pytest
 from tests.make import make_candidate
 from tradekit.config import PlanSettings
 from tradekit.decide.plan import entry_plan
-from tradekit.decide.rules import conviction, rules
+from tradekit.decide.rules import conviction, hold_or_close, rules
 from tradekit.model import ExitPlan
 
 
@@ -36,6 +36,13 @@ def test_the_table_of_actions(score, breakout, action):
 def test_a_rejected_candidate_is_skipped_with_its_reason():
     found = verdict(20.0, passed=False, reject_reason="held")
     assert (found.action, found.because) == ("SKIP", "the scan rejected it: held")
+
+
+@pytest.mark.parametrize(("score", "action"), [(0, "HOLD"), (4, "HOLD"), (5, "CLOSE"), (13, "CLOSE")])
+def test_a_held_position_closes_when_it_has_turned(score, action):
+    found = hold_or_close(score, close_score=5, seen="below-sma20")
+    assert (found.action, found.conviction) == (action, None)
+    assert found.because.startswith(f"reversal score {score} of 13") and found.because.endswith("below-sma20")
 
 
 @pytest.mark.parametrize(

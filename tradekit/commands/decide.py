@@ -11,10 +11,10 @@ def decide(
     by: Annotated[str | None, typer.Option(help="Who decides: rules or human; else as desk.yaml says.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be decided; write nothing.")] = False,
 ) -> None:
-    """Candidates to BUY, WATCH or SKIP, each with its reason.
+    """Candidates to BUY, WATCH or SKIP, held positions to CLOSE or HOLD, each with its reason.
 
-    Safe to run twice: a candidate is decided once. With - only the piped candidates count, and an empty pipe selects
-    nothing; a human answers with approve or skip.
+    Safe to run twice: a candidate is decided once, a position once per reversal score of jobs track. With - only the
+    piped candidates count, and an empty pipe selects nothing; a human answers with approve or skip.
     """
     from tradekit.commands._output import show
     from tradekit.commands._pipe import ids_from

@@ -1,4 +1,7 @@
-"""The rules: enough points and a breakout buy, fewer are watched. Conviction follows from the score."""
+"""The rules: enough points and a breakout buy, fewer are watched; a held position closes when it has turned.
+
+Conviction follows from the score.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -8,9 +11,9 @@ BASE, STEP = 0.6, 0.05  # conviction at the buying score, and for each point abo
 
 
 class Verdict(NamedTuple):
-    """What to do about a candidate, how sure (0-1, None without a score) and the sentence that says why."""
+    """What to do about a candidate or a held position, how sure (0-1 or None) and the sentence that says why."""
 
-    action: Literal["BUY", "WATCH", "SKIP"]
+    action: Literal["BUY", "WATCH", "SKIP", "CLOSE", "HOLD"]
     conviction: float | None
     because: str
 
@@ -30,6 +33,14 @@ def rules(candidate: Candidate, *, buy_score: float, watch_score: float) -> Verd
     if not candidate.features.get("momentum_breakout"):
         return Verdict("WATCH", sure, f"{points} but no breakout; {candidate.because}")
     return Verdict("BUY", sure, f"{points} with a breakout; {candidate.because}")
+
+
+def hold_or_close(reversal: int, *, close_score: int, seen: str | None = None) -> Verdict:
+    """CLOSE from `close_score` points of reversal (0-13), else HOLD; `seen` are the signs that made the score."""
+    signs = f"; {seen}" if seen else ""
+    if reversal >= close_score:
+        return Verdict("CLOSE", None, f"reversal score {reversal} of 13, {close_score} closes{signs}")
+    return Verdict("HOLD", None, f"reversal score {reversal} of 13 is below {close_score}{signs}")
 
 
 def conviction(score: float, buy_score: float = 12.0) -> float:

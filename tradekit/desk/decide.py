@@ -1,4 +1,7 @@
-"""decide: candidates -> BUY, WATCH or SKIP, each stored with its sentence; approve and skip answer for a human."""
+"""decide: candidates -> BUY, WATCH or SKIP, held positions -> CLOSE or HOLD, each stored with its sentence.
+
+approve and skip answer for a human.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +11,12 @@ from difflib import get_close_matches
 from msgspec import structs
 
 from tradekit.decide.plan import entry_plan
-from tradekit.decide.rules import Verdict, rules
+from tradekit.decide.rules import Verdict, hold_or_close, rules
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.errors import Refused, UsageError
-from tradekit.ids import decision_id, stamp
-from tradekit.model import Candidate, Decision, ExitPlan
+from tradekit.ids import close_id, decision_id, stamp
+from tradekit.model import Candidate, Decision, ExitPlan, Mark, Position
 from tradekit.scan.rank import rank
 
 BY = ("rules", "human")
@@ -21,27 +24,79 @@ BY = ("rules", "human")
 
 @dataclass(frozen=True)
 class DecideOptions:
-    """`by` None: as desk.yaml says. `ids` None: the session's undecided candidates; empty: none."""
+    """`by` None: as desk.yaml says. `ids` None: held positions and the session's undecided candidates; empty: none."""
 
     by: str | None = None
     ids: tuple[str, ...] | None = None
 
 
 def decide(desk: Desk, options: DecideOptions) -> list[Decision]:
-    """Decide candidates in the order of buys. Each is decided once: a repeat gives the stored decision.
+    """Decide held positions, then candidates in the order of buys; what is named by ids are candidates only.
 
+    A candidate is decided once, a position once per reversal score: a repeat gives the stored decisions.
     Raises UsageError for a candidate that the store does not hold, before anything is written.
     """
     by = decider(desk, options.by)
-    wanted = named(desk, options.ids) if options.ids is not None else undecided(desk)
-    if not wanted and options.ids is None:
+    if options.ids is not None:
+        return of_candidates(desk, named(desk, options.ids), by, piped=True)
+    held, wanted = of_positions(desk, by), undecided(desk)
+    if not held and not wanted:
         return of_this_minute(desk)
+    return [*held, *of_candidates(desk, wanted, by, piped=False)]
+
+
+def of_candidates(desk: Desk, wanted: Sequence[Candidate], by: str, *, piped: bool) -> list[Decision]:
+    """The decisions about these candidates, new ones written."""
     kept = [desk.store.decisions.for_candidate(candidate.id) for candidate in wanted]
     new = [candidate for candidate, known in zip(wanted, kept, strict=True) if known is None]
-    piped = options.ids is not None
     made = {d.candidate_id: d for d in with_masters(desk, [decided(desk, c, by, piped) for c in new])}
     write(desk, list(made.values()))
     return [known or made[candidate.id] for candidate, known in zip(wanted, kept, strict=True)]
+
+
+def of_positions(desk: Desk, by: str) -> list[Decision]:
+    """New decisions about what is held: CLOSE or HOLD, one for each time that `jobs track` scored the position."""
+    marks, found = desk.store.marks.of_open(), []
+    for position in desk.store.positions.open():
+        mark = marks.get(position.id)
+        if mark is None or mark.reversal_score is None or mark.reversal_at is None:
+            continue  # never scored, or its bars were missing: the exit rules go on without a decision
+        id = close_id(position.id, mark.reversal_at)
+        if desk.store.decisions.get(id) is None:
+            found.append(held_or_closed(desk, id, position, mark, by))
+    write(desk, found)
+    return found
+
+
+def held_or_closed(desk: Desk, id: str, position: Position, mark: Mark, by: str) -> Decision:
+    """One decision about a held position. A CLOSE of the rules does not expire: an exit must not get lost."""
+    now, score = desk.clock.now(), mark.reversal_score or 0
+    check = desk.store.position_checks.get(f"{position.id}-{stamp(mark.reversal_at or now)}")
+    verdict = hold_or_close(score, close_score=desk.settings.exits.reversal_close, seen=check.signs if check else None)
+    closes = verdict.action == "CLOSE"
+    asks = closes and by == "human"
+    return Decision(
+        id=id,
+        candidate_id=None,
+        position_id=position.id,
+        session=desk.calendar.day(now),
+        at=now,
+        expires_at=now + timedelta(seconds=desk.settings.decide.human_expires_s) if asks else None,
+        symbol=position.symbol,
+        action=verdict.action,
+        by=by,
+        score=float(score),
+        conviction=None,
+        intent=position.intent,
+        stop_price=None,
+        target_price=None,
+        order_kind="limit",
+        because=verdict.because,
+        status="waiting" if asks else "pending" if closes else "used",
+        strategy=position.strategy,
+        cap=position.cap,
+        price=mark.last_price,
+    )
 
 
 def decider(desk: Desk, by: str | None) -> str:
@@ -80,7 +135,8 @@ def of_this_minute(desk: Desk) -> list[Decision]:
     """What a run of the same minute decided: there is nothing new, so it is shown again."""
     now = desk.clock.now()
     found = desk.store.decisions.all(session=desk.calendar.day(now))
-    return [decision for decision in found if decision.candidate_id and stamp(decision.at) == stamp(now)]
+    made = [d for d in found if stamp(d.at) == stamp(now) and (d.candidate_id or d.position_id)]
+    return [d for d in made if d.position_id] + [d for d in made if not d.position_id]
 
 
 def decided(desk: Desk, candidate: Candidate, by: str, piped: bool) -> Decision:

@@ -94,17 +94,23 @@ def _rank(decision: Decision) -> tuple[float, float, str]:
 
 
 def _stored(desk: Desk, decisions: Sequence[Decision]) -> tuple[list[Order], list[RiskCheck]]:
-    orders = [
-        order for d in decisions for order in desk.store.orders.for_decision(d.id) if order.purpose in ("entry", "exit")
-    ]
+    orders = [order for d in decisions for order in _orders_of(desk, d)]
     vetoes = [row for d in decisions for row in desk.store.risk_checks.for_decision(d.id) if row.verdict == "vetoed"]
     return orders, vetoes
+
+
+def _orders_of(desk: Desk, decision: Decision) -> list[Order]:
+    """What became of a decision: its entry, or the sells of the position that it closes."""
+    if decision.action == "CLOSE" and decision.position_id:
+        sells = desk.store.orders.for_position(decision.position_id)
+        return [order for order in sells if order.reason == "decision" and order.created_at >= decision.at]
+    return [order for order in desk.store.orders.for_decision(decision.id) if order.purpose in ("entry", "exit")]
 
 
 def close(desk: Desk, decision: Decision) -> Order | None:
     """Sell what a decision closes; the next pass of monitor-exits does it too, whoever comes first."""
     position = desk.store.positions.open_for(decision.symbol)
-    if position is None:
+    if position is None or position.id != decision.position_id:  # closed since; another one may be open by now
         desk.store.decisions.set_status(decision.id, "used")
         return None
     order = sell(desk, position, purpose="exit", reason="decision", because=decision.because)
