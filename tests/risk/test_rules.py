@@ -152,7 +152,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], bool]] = 
     ("liquidity", {}, {}, {"recent_volume": {"AAPL": 899.0}}, False),
     ("liquidity", {}, {}, {"recent_volume": {}}, False),
     ("liquidity", {}, {"on_open": True}, {"recent_volume": {}}, True),
-    ("liquidity", {}, {"on_open": True}, {"recent_volume": {"AAPL": 0.0}}, True),  # an empty pre-market vetoed MOO orders
+    ("liquidity", {}, {"on_open": True}, {"recent_volume": {"AAPL": 0.0}}, True),  # an empty pre-market vetoed it
     ("liquidity", {}, {"on_open": True, "qty": D(5001)}, {"recent_volume": {"AAPL": 0.0}}, False),  # > 1 % a day
     ("price-collar", {}, {"limit_price": D(105), "reference": D(100)}, {}, True),
     ("price-collar", {}, {"limit_price": D("105.01"), "reference": D(100)}, {}, False),

@@ -65,7 +65,7 @@ def _watched(
     open_since: datetime | None,
     exit_interval_s: int,
 ) -> list[Finding]:
-    """It is being sold, a stop rests at the venue, or a pass has looked lately; while the market is closed all may wait.
+    """It is being sold, a stop rests at the venue, or a pass has looked; while the market is closed all may wait.
 
     To sell, the desk cancels its own stop first: a position without one is on its way out while that sell is live.
     """
