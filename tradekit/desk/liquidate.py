@@ -60,7 +60,8 @@ def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOption
     """Re-price what rests every 10 s, down to the largest discount, for as long as the market moves."""
     orders: list[Order] = []
     most = desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
-    for _ in range(int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 2):
+    steps = int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 1
+    for _ in range(3 * steps):  # a cancel may take its time
         if not any(_may_give_way(desk, position, most) for position in positions):
             break
         desk.clock.sleep(REPRICE.total_seconds())
