@@ -130,6 +130,7 @@ GLOBAL_HELP = """Everywhere, before or after the command's name:
   --exit-code         3 instead of 0 when there was nothing to do
 """
 FORMATS = ("table", "json", "jsonl", "csv")
+NO_MEMORY = ("out of memory or processes", "free some, or raise the limits of this service")
 EXTRAS = {"uvicorn": "serve", "pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
 
 
@@ -167,6 +168,8 @@ def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
     except BrokenPipeError:
         _drop_stdout()
         return 141
+    except MemoryError:
+        return fail(1, *NO_MEMORY, context.format, True)
     except OSError as error:
         return _no_access(error, context)
     except Exception as error:
@@ -331,6 +334,8 @@ def fail(code: int, message: str, hint: str, format: str, retryable: bool = Fals
 def _no_access(error: OSError, context: Context) -> int:
     import errno
 
+    if error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return fail(1, *NO_MEMORY, context.format, True)
     store = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
     if error.errno in store and error.filename:
         hint = (

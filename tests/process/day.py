@@ -166,9 +166,18 @@ def inject(what: str) -> list[str]:
 
 def count_of(desk: Path, when: str, *words: str) -> Counter[str]:
     """How often a command makes each of the SYSCALLS; the desk is changed by it."""
+    return _counted(lambda line: quick(desk, when, *words, traced=line), desk.parent)
+
+
+def count_calls(work: Callable[[], int], folder: Path) -> Counter[str]:
+    """How often a function makes each of the SYSCALLS, in a forked child."""
+    return _counted(lambda line: forked(work, traced=line), folder)
+
+
+def _counted(run: Callable[[list[str]], Done], folder: Path) -> Counter[str]:
     assert STRACE is not None
-    out = desk.parent / "count.txt"
-    done = quick(desk, when, *words, traced=[STRACE, "-f", "-o", str(out), "-e", f"trace={','.join(SYSCALLS)}"])
+    out = folder / "count.txt"
+    done = run([STRACE, "-f", "-o", str(out), "-e", f"trace={','.join(SYSCALLS)}"])
     assert done.returncode == 0, done.stderr
     found = Counter(re.findall(r"^\d+ +(\w+)\(", out.read_text(), re.M))
     return Counter({name: found[name] for name in SYSCALLS})

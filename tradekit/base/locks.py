@@ -58,12 +58,17 @@ class Lock:
 
     def close(self) -> None:
         """Let go and close the file."""
+        self.release()  # said aloud: a copy of the descriptor in a child would keep the lock
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this process's copy of the file, and leave the lock to whoever has another."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def __del__(self) -> None:
-        self.close()
+        self.forget()
 
     def _open(self) -> int:
         if self._fd < 0:
@@ -155,7 +160,7 @@ def holder(path: Path) -> tuple[int | None, str]:
 def _leave_to_parent() -> None:
     """A forked child closes its copies: a kernel lock lives as long as any copy of the descriptor that took it."""
     for lock in list(_open_locks):
-        lock.close()
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
