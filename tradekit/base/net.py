@@ -92,12 +92,12 @@ class Http:
         unreadable: Path | None = None,
         retries: int = 2,
     ) -> None:
+        self._client: Any = None
         self._base = checked_url(base_url)
         self.name, self.deadlines, self.retries = name, deadlines, retries
         self._token, self._limit, self._audit, self._headers = token, limit, audit, headers
         self._unreadable = unreadable
         self._clock = SystemClock()  # deadlines are the host's time, also on a desk with a virtual clock
-        self._client: Any = None
         self._wire = _Wire(self._clock)
         self._refused: str | None = None  # a login that was refused is not tried again: venues lock accounts
 
@@ -106,6 +106,12 @@ class Http:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except Exception:  # the interpreter is going down, and the sockets with it
+            pass
 
     def get(
         self, path: str, params: Mapping[str, str] | None = None, *, urgent: bool = False, also: Iterable[int] = ()

@@ -31,7 +31,7 @@ def venue(
     from tradekit.sim.server import VenueServer, open_venue
     from tradekit.sim.venue import facts_of
 
-    folder = desk or ctx.obj.here
+    folder, facts = desk or ctx.obj.here, facts_of(profile, stops=not no_stops, cumulative=cumulative)
     if not (folder / "desk.yaml").is_file():
         raise UsageError(f"{folder} is not a desk: no desk.yaml in it", f"tradekit init {folder}")
     try:
@@ -40,19 +40,22 @@ def venue(
         raise UsageError(f"{faults}: {error.strerror}", "a fault script is one JSON array: docs/sim.md") from None
     home = folder / "venue"
     home.mkdir(mode=0o700, exist_ok=True)
-    with Lock((books or home / "paper.db").with_suffix(".lock"), what="sim venue"):
-        server = VenueServer(port)
-        here = open_venue(
+    with Lock((books or home / "paper.db").with_suffix(".serving"), what="sim venue"):
+        served = open_venue(
             folder,
             books=books,
             clock=clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")),
-            profile=facts_of(profile, stops=not no_stops, cumulative=cumulative),
+            profile=facts,
             journal=journal or home / "journal.jsonl",
             rules=rules,
             follow=follow,
         )
-        print(server.add(here, "venue"), flush=True)
         try:
-            server.run()
+            server = VenueServer(port)
+            print(server.add(served, "venue"), flush=True)
+            try:
+                server.run()
+            finally:
+                server.stop()
         finally:
-            server.stop()
+            served.close()

@@ -245,7 +245,7 @@ class IdentityProvider:
         now = self.clock.now()
         if family is None or family.client_id != client:
             return self._dead()
-        if used_at is not None and (now - used_at).total_seconds() > self.rules.overlap_s:
+        if used_at is not None and (now - used_at).total_seconds() >= self.rules.overlap_s:
             self.counts["reuses"] += 1
             family.dead = True
         ended = self.rules.login_s is not None and (now - family.at).total_seconds() >= self.rules.login_s

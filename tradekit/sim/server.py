@@ -5,15 +5,18 @@ It does with a Reply what no web framework wants to: half an answer, a late one,
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from threading import Thread
+from threading import Thread, local
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tradekit.calendar import Calendar
 from tradekit.clock import Clock, SystemClock, clock_from
 from tradekit.config import Settings
 from tradekit.errors import ConfigError, MissingExtra, UpstreamError
+from tradekit.model import BarSource, PriceBar
 from tradekit.sim.account import VenueAccount
 from tradekit.sim.faults import Faults, Rule
 from tradekit.sim.venue import Profile, Reply, Request, Venue
@@ -149,7 +152,7 @@ def open_venue(
     `books` is its paper.db (default: venue/paper.db in the desk's folder). Raises ConfigError, StoreError.
     """
     from tradekit.base.settings_file import load_settings, load_universe
-    from tradekit.desk.open import half_spread_of, load_calendar, open_market
+    from tradekit.desk.open import half_spread_of, load_calendar
     from tradekit.store import open_store
 
     settings: Settings = load_settings(desk).settings
@@ -161,9 +164,10 @@ def open_venue(
     store = open_store(desk / "desk.db", readonly=True)
     try:
         calendar = load_calendar(settings, store, clock.now())
-        market = open_market(desk, settings, store, universe, calendar)
+        name = store.meta.get("bars") or settings.market.bars
     finally:
         store.close()
+    market = ThreadBars(lambda: _market(desk / name, settings, calendar))
     account = VenueAccount(
         books, bars=market, clock=clock, calendar=calendar, settings=settings.paper,
         currency=settings.desk.currency, tick=settings.market.tick, half_spread_of=half_spread_of(settings, universe),
@@ -172,6 +176,38 @@ def open_venue(
     profile = profile or Profile()
     faults = Faults(rules, profile.client_ids)
     return Venue(account, clock, profile=profile, journal=journal, faults=faults, token=token, follow=follow)
+
+
+class ThreadBars:
+    """A BarSource for several threads: SQLite's connections belong to the thread that made them."""
+
+    def __init__(self, make: Callable[[], BarSource]) -> None:
+        self._make, self._here = make, local()
+
+    def played(self, symbol: str, since: datetime, until: datetime) -> Sequence[PriceBar]:
+        return self._own().played(symbol, since, until)
+
+    def last(self, symbol: str, at: datetime) -> PriceBar | None:
+        return self._own().last(symbol, at)
+
+    def bar_seconds(self, symbol: str, session: date) -> int | None:
+        return self._own().bar_seconds(symbol, session)
+
+    def _own(self) -> BarSource:
+        found: BarSource | None = getattr(self._here, "bars", None)
+        if found is None:
+            found = self._here.bars = self._make()
+        return found
+
+
+def _market(bars: Path, settings: Settings, calendar: Calendar) -> BarSource:
+    from tradekit.market.bars import BarStore
+    from tradekit.market.market import Market
+
+    return Market(
+        BarStore(bars), calendar, source=settings.market.source, tick=settings.market.tick,
+        half_spread=settings.paper.half_spread,
+    )  # fmt: skip
 
 
 def _uvicorn() -> Any:

@@ -206,6 +206,7 @@ class Venue:
             except (UsageError, BrokerError) as wrong:
                 reply = _error(404 if isinstance(wrong, BrokerError) else 422, "usage", wrong.message)
             except TradekitError as broken:
+                self.journal.add("broken", self.clock.now(), path=request.path, because=broken.message)
                 reply = _error(500, "venue", broken.message)
             finally:
                 self._write_down()
