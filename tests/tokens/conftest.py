@@ -13,7 +13,7 @@ from tradekit.clock import ManualClock
 from tradekit.config import ProviderSettings, Settings
 from tradekit.sim.oauth import RULES, IdentityProvider
 from tradekit.sim.oauth_server import OAuthServer
-from tradekit.tokens import coordinator
+from tradekit.tokens import open_owner
 from tradekit.tokens.login import begin, code_from
 
 CLIENT, SECRET = "sim-client-id", "sim-client-secret"
@@ -73,7 +73,7 @@ def own(state, clock) -> Callable[..., SimpleNamespace]:
         alerts: list[tuple[str, str]] = []
         settings = settings_for(server, **also)
         name = next(iter(settings.providers))
-        owner = coordinator(name, settings, at or clock, os.environ, lambda kind, text: alerts.append((kind, text)))
+        owner = open_owner(name, settings, at or clock, os.environ, lambda kind, text: alerts.append((kind, text)))
         return SimpleNamespace(owner=owner, alerts=alerts, settings=settings, name=name, idp=server.provider)
 
     return make

@@ -296,7 +296,13 @@ def test_two_client_ids_do_not_wait_for_each_other(bot, provide, own, clock):
 
 
 def test_a_third_provider_from_desk_yaml_alone(provide, own, clock):
-    bot = own(provide("tradestation", one_use=True, access_s=600), name="acme", client_auth="basic", pkce=True, login_s=86400.0)
+    bot = own(
+        provide("tradestation", one_use=True, access_s=600),
+        name="acme",
+        client_auth="basic",
+        pkce=True,
+        login_s=86400.0,
+    )
     log_in(bot.owner, bot.idp)
     assert bot.owner.vault.path.name.startswith("acme-")
     clock.sleep(501)

@@ -85,10 +85,10 @@ def _owner(context: "Context", settings: Any, name: str, store: "Store | None") 
 
     from tradekit.base.crashpoint import VARIABLE
     from tradekit.clock import clock_from
-    from tradekit.tokens import coordinator
+    from tradekit.tokens import open_owner
 
     clock = clock_from(context.environ.get("TRADEKIT_CLOCK"))
-    owner = coordinator(name, settings, clock, context.environ, reporter(store, clock, name))
+    owner = open_owner(name, settings, clock, context.environ, reporter(store, clock, name))
     if os.environ.get(VARIABLE) and not owner.provider.token_url.startswith("http://"):
         raise UsageError(f"{VARIABLE} is set and {name} is a real provider", f"unset {VARIABLE}")
     return owner

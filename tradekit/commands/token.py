@@ -199,7 +199,7 @@ def settings_of(context: "Context") -> Any:
 def owner_of(context: "Context", name: str | None) -> "Coordinator":
     """The coordinator of a provider; without a name the only one there is."""
     from tradekit.clock import clock_from
-    from tradekit.tokens import coordinator
+    from tradekit.tokens import open_owner
 
     settings = settings_of(context)
     if name is None:
@@ -210,7 +210,7 @@ def owner_of(context: "Context", name: str | None) -> "Coordinator":
                 "name one" if known else "tradekit config set providers.schwab.client_id ID",
             )
         name = known[0]
-    return coordinator(name, settings, clock_from(context.environ.get("TRADEKIT_CLOCK")), context.environ, _say)
+    return open_owner(name, settings, clock_from(context.environ.get("TRADEKIT_CLOCK")), context.environ, _say)
 
 
 def _say(kind: str, message: str) -> None:

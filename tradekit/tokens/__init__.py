@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradekit.tokens.token import Token
 
 
-def coordinator(
+def open_owner(
     name: str,
     settings: "Settings",
     clock: Clock,
@@ -66,7 +66,7 @@ def bearer(
     """`token(refresh)` for an adapter's base.net.Http (or base.net.bearer_auth)."""
     from tradekit.tokens.coordinator import Bearer
 
-    return Bearer(coordinator(name, settings, clock, environ))
+    return Bearer(open_owner(name, settings, clock, environ))
 
 
 def standing(
@@ -80,7 +80,7 @@ def standing(
 
     for name in settings.providers:
         try:
-            owner = coordinator(name, settings, clock, environ)
+            owner = open_owner(name, settings, clock, environ)
             token = owner.vault.read()
         except Missing:
             yield name, None, None, "nobody has logged in yet"
