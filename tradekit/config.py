@@ -17,7 +17,7 @@ NonNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 
 
-ABOVE_ZERO = frozenset({"tick", "lot", "notional", "max_order_notional"})
+ABOVE_ZERO = frozenset({"tick", "ticks", "lot", "notional", "max_order_notional"})
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,11 +26,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         """No setting that is a Decimal makes sense below 0 (msgspec bounds numbers, not Decimals)."""
         for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if not isinstance(value, Decimal):
-                continue
-            if not value.is_finite() or value < 0 or (value == 0 and name in ABOVE_ZERO):
-                raise ValueError(f"{name}: {value} is too small or not a number")
+            said = getattr(self, name)
+            for value in said.values() if isinstance(said, dict) else (said,):
+                if not isinstance(value, Decimal):
+                    continue
+                if not value.is_finite() or value < 0 or (value == 0 and name in ABOVE_ZERO):
+                    raise ValueError(f"{name}: {value} is too small or not a number")
 
 
 class DeskSettings(Section, frozen=True):
@@ -90,8 +91,13 @@ class HttpSettings(Section, frozen=True):
 class MarketSettings(Section, frozen=True):
     bars: str = "bars.db"  # relative to the desk
     source: str | None = None  # read only this source's series
-    tick: Decimal = Decimal("0.01")
+    tick: Decimal = Decimal("0.01")  # smallest price step
+    ticks: dict[str, Decimal] = {}  # of symbols that have another one
     lot: Decimal = Decimal(1)  # smallest quantity step
+
+    def tick_of(self, symbol: str) -> Decimal:
+        """The smallest price step of a symbol, quote currency."""
+        return self.ticks.get(symbol, self.tick)
 
 
 class ScanSettings(Section, frozen=True):
@@ -221,6 +227,7 @@ class RiskSettings(Section, frozen=True):
     healthy_within_s: Count = 2100
     exit_interval_multiple: NonNegative = 5.0
     max_order_notional: Decimal | None = None
+    stop_when_masters_hit: bool = False  # no entry for the rest of the session once all masters left at their target
     flatten_on: list[str] = []
     held_unmanaged: bool = True
     closed_today: bool = True
@@ -236,7 +243,9 @@ class ProviderSettings(Section, frozen=True):
     redirect_uri: str | None = None  # as registered, character for character
     authorize_url: str | None = None
     token_url: str | None = None
-    client_auth: Literal["basic", "body", "none"] | None = None  # how the secret goes along; none: a PKCE key without one
+    client_auth: Literal["basic", "body", "none"] | None = (
+        None  # how the secret goes along; none: a PKCE key without one
+    )
     scope: str | None = None
     audience: str | None = None
     pkce: bool | None = None

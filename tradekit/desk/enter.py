@@ -10,15 +10,16 @@ from tradekit.desk.claims import claim
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import new_order, send
-from tradekit.desk.plans import plan_of
+from tradekit.desk.plans import average_true_range, plan_of
 from tradekit.desk.pretrade import Ask
-from tradekit.desk.reconcile import reconcile
+from tradekit.desk.reconcile import catch_up, reconcile
 from tradekit.desk.sell import sell
 from tradekit.desk.state import quote, regime_now
+from tradekit.desk.trouble import count_the_day
 from tradekit.errors import Refused, UsageError
 from tradekit.exits import levels
 from tradekit.ids import position_id
-from tradekit.model import Decision, ExitPlan, Order, OrderType, Quote, RiskCheck, Tif
+from tradekit.model import LIVE_STATUSES, Decision, ExitPlan, Order, OrderType, Quote, RiskCheck, Tif
 from tradekit.money import ZERO, ceil_tick, dec
 from tradekit.risk import refusal
 from tradekit.risk.base import Proposal, Verdict
@@ -48,7 +49,10 @@ class Entered:
 
 def enter(desk: Desk, options: EnterOptions) -> Entered:
     """Turn decisions into orders. A decision is used once; a repeat gives the stored orders and vetoes again."""
-    reconcile(desk)
+    if options.ids or desk.store.decisions.pending():
+        reconcile(desk)
+    else:
+        catch_up(desk)
     decisions = chosen(desk, options)
     pending = [decision for decision in decisions if decision.status == "pending"]
     orders = [order for decision in pending if decision.action == "CLOSE" and (order := close(desk, decision))]
@@ -57,11 +61,13 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
         key=_rank,
     )
     vetoes: list[RiskCheck] = []
+    if buys:
+        count_the_day(desk)  # a flat desk has numbers too: halts are raised before anything is bought
     bought = 0
     for decision in buys:
         if options.max_buys is not None and bought >= options.max_buys:
             break
-        order, veto = buy(desk, decision, bought)
+        order, veto = buy(desk, decision)
         if order is not None:
             orders.append(order)
             bought += order.status != "rejected"
@@ -119,7 +125,7 @@ def close(desk: Desk, decision: Decision) -> Order | None:
     return order
 
 
-def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, RiskCheck | None]:
+def buy(desk: Desk, decision: Decision) -> tuple[Order | None, RiskCheck | None]:
     """One entry: price, size, gate, order. Gives the order, or the veto that stopped it."""
     seen = quote(desk, decision.symbol)
     early = _too_early_or_late(desk, decision) or _chased(desk, decision, seen)
@@ -149,10 +155,25 @@ def buy(desk: Desk, decision: Decision, bought: int) -> tuple[Order | None, Risk
         desk.store.decisions.set_status(decision.id, "used")
         claim(desk, decision.symbol)
 
-    sent = send(desk, order, Ask(entry, bought, record))
+    sent = send(desk, order, Ask(entry, entries_of_scan(desk, decision), record))
     if sent is not None:
         desk.count("orders")
     return sent, (refused[0] if refused else None)
+
+
+def entries_of_scan(desk: Desk, decision: Decision) -> int:
+    """Entry orders of this session, filled or working, that came from the same scan as this decision."""
+    scan, found = _scan_of(desk, decision), 0
+    for order in desk.store.orders.all(session=desk.calendar.day(desk.clock.now())):
+        counts = order.purpose == "entry" and (order.filled_qty > 0 or order.status in LIVE_STATUSES)
+        other = desk.store.decisions.get(order.decision_id) if counts and order.decision_id else None
+        found += other is not None and _scan_of(desk, other) == scan
+    return found
+
+
+def _scan_of(desk: Desk, decision: Decision) -> str:
+    candidate = desk.store.candidates.get(decision.candidate_id) if decision.candidate_id else None
+    return candidate.scan_id if candidate else f"{decision.at}"
 
 
 def _passed(verdicts: Sequence[Verdict]) -> dict[str, str]:
@@ -201,7 +222,7 @@ def _chased(desk: Desk, decision: Decision, seen: Quote | None) -> Verdict | Non
 
 def prices(desk: Desk, decision: Decision, seen: Quote | None) -> tuple[Decimal | None, Decimal | None]:
     """The most we pay (rounded up to the tick) and the reference it is compared with."""
-    tick = desk.settings.market.tick
+    tick = desk.settings.market.tick_of(decision.symbol)
     if decision.order_kind == "moo":
         reference = decision.price or (seen.last if seen else None)
         return (None if reference is None else ceil_tick(reference, tick)), reference
@@ -223,13 +244,17 @@ def propose(
     from tradekit.desk.state import account
 
     plan = plan_of(decision.plan)
+    atr = average_true_range(desk, decision.symbol, desk.calendar.day(desk.clock.now()), plan)
+    if plan.stop_atr is not None and (atr is None or isnan(atr)):
+        because = f"ATR14 of {decision.symbol} is not known; 15 sessions of daily bars before today would pass"
+        return None, Verdict(rule="strategy-risk", approved=False, because=because)
     found = levels(
         plan,
         float(limit),
-        float(desk.settings.market.tick),
+        float(desk.settings.market.tick_of(decision.symbol)),
         opened_s=0.0,
         close_s=None,
-        atr=None,
+        atr=atr,
     )
     stop = _level(found.stop) or _first_trail(plan, limit)
     target = _level(found.target) or _level(found.close_above)

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tradekit.clock import iso
 from tradekit.desk.desk import Desk
+from tradekit.desk.drawdown import forget_peak
 from tradekit.desk.events import alert, event
 from tradekit.desk.frozen import unfreeze_all
-from tradekit.desk.state import streak_of_losses, streak_of_rejects
+from tradekit.desk.state import RESUMED_AT, streak_of_losses, streak_of_rejects
 from tradekit.errors import UsageError
 from tradekit.ids import halt_id
-from tradekit.model import Account, Halt
+from tradekit.model import Account, Halt, Position
+
+MASTERS = "masters-hit"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def resume(desk: Desk) -> list[Halt]:
     now, cleared = desk.clock.now(), []
     unfreeze_all(desk, "resume")
     with desk.store.transaction():
+        desk.store.meta.set(RESUMED_AT, iso(now))
+        forget_peak(desk)
         for found in desk.store.halts.open():
             desk.store.halts.clear(found.id, now)
             event(desk, "halt.cleared", ref=found.id, because="resume")
@@ -85,8 +91,28 @@ def raise_automatic_halts(desk: Desk, state: Account) -> list[Halt]:
     )
     today = desk.calendar.day(desk.clock.now())
     resumed = {row.kind for row in desk.store.halts.all(session=today) if row.cleared_at and row.kind == "daily-loss"}
-    return [
+    raised = [
         raise_halt(desk, call.kind, call.reason, flatten=call.flatten, by="desk")
         for call in calls
         if call.kind not in resumed
     ]
+    return raised + stop_when_masters_hit(desk)
+
+
+def stop_when_masters_hit(desk: Desk) -> list[Halt]:
+    """The day is won when every master that was filled has left at its target: no entry after that (preset moo)."""
+    today = desk.calendar.day(desk.clock.now())
+    if not desk.settings.risk.stop_when_masters_hit or any(
+        h.kind == MASTERS for h in desk.store.halts.all(session=today)
+    ):
+        return []
+    masters = [position for position in desk.store.positions.all(session=today) if position.master]
+    if not masters or not all(_left_at_target(desk, position) for position in masters):
+        return []
+    names = ", ".join(position.symbol for position in masters)
+    return [raise_halt(desk, MASTERS, f"all masters hit their target: {names}", flatten=False, by="desk")]
+
+
+def _left_at_target(desk: Desk, position: Position) -> bool:
+    trade = desk.store.trades.get(position.id)
+    return trade is not None and (trade.exit_reason == "target" or position.target_hit)

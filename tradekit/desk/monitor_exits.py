@@ -21,7 +21,7 @@ from tradekit.desk.reconcile import warn_unknown
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import fresh_limit_s, quote, regime_now
 from tradekit.desk.triggered import escalate_triggered
-from tradekit.desk.trouble import count_the_day, one_symbol, try_to_catch_up
+from tradekit.desk.trouble import count_the_day, one_symbol, try_to_catch_up, warn_stale
 from tradekit.errors import UpstreamError
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
@@ -184,8 +184,22 @@ def judge_now(
             (now - seen.last_at).total_seconds(),
         )
         if price is not None:
-            return judge(held, _moment(now, price), plan, state)
+            found = judge(held, _moment(now, price), plan, state)
+            sure = found is None or found.rule not in RESTING_RULES or price == float(seen.last)
+            if sure or _seen_again(desk, seen, held, plan):
+                return found
     return judge_without_price(held, now.timestamp(), plan, state)
+
+
+def _seen_again(desk: Desk, first: Quote, held: Held, plan: Plan) -> bool:
+    """A stop that only a quote touched needs a second look: one bad tick sells nothing."""
+    desk.clock.sleep(desk.settings.exits.second_look_s)
+    now, again = desk.clock.now(), quote(desk, first.symbol)
+    if again is None or again.at <= first.at:
+        return False  # nothing newer to look at; the next pass asks again
+    price = _trigger_price(again.last, again.mid, again.bid, again.ask, (now - again.last_at).total_seconds())
+    found = None if price is None else judge(held, _moment(now, price), plan, NO_STATE)
+    return found is not None and found.rule in RESTING_RULES
 
 
 def _trigger_price(last: Decimal, mid: Decimal, bid: Decimal, ask: Decimal, last_age_s: float) -> float | None:
@@ -311,8 +325,9 @@ def keep_protected(desk: Desk, position: Position, mark: Mark | None, live: list
     order = None
     if working_exit(desk, position, live) is None:
         order = protect(desk, position, mark, live)
-        warn_late(desk, position)
     desk.broker.guard(position.symbol, mark.stop_price if mark else None)
+    warn_late(desk, position)
+    warn_stale(desk, position)
     return order
 
 

@@ -1,5 +1,6 @@
 """From a position's plan to the levels that the exit rules judge."""
 
+from datetime import date
 from decimal import Decimal
 from math import isnan
 from typing import Any
@@ -26,20 +27,20 @@ def plan_levels(desk: Desk, position: Position) -> Plan:
     return levels(
         plan,
         float(position.avg_price),
-        float(desk.settings.market.tick),
+        float(desk.settings.market.tick_of(position.symbol)),
         opened_s=position.opened_at.timestamp(),
         close_s=close,
-        atr=average_true_range(desk, position, plan),
+        atr=average_true_range(desk, position.symbol, position.session, plan),
     )
 
 
-def average_true_range(desk: Desk, position: Position, plan: ExitPlan) -> float | None:
-    """ATR14 from the sessions before the entry, where the plan asks for it."""
+def average_true_range(desk: Desk, symbol: str, before: date, plan: ExitPlan) -> float | None:
+    """ATR14 in price units from the sessions before the entry, where the plan asks for it; None: not known."""
     if plan.stop_atr is None:
         return None
     from tradekit.exits.reversal_score import atr
 
-    bars = desk.market.daily(position.symbol, position.session, 30)
+    bars = desk.market.daily(symbol, before, 30)
     found = atr([b.high for b in bars], [b.low for b in bars], [b.close for b in bars])
     return found[-1] if found else None
 
@@ -83,9 +84,9 @@ def protect_price(desk: Desk, position: Position, mark: Mark | None) -> Decimal 
             float(high),
             mode=desk.settings.exits.protect,
             disaster_min=desk.settings.exits.disaster_min,
-            tick=float(desk.settings.market.tick),
+            tick=float(desk.settings.market.tick_of(position.symbol)),
             armed=mark is not None and is_armed(position, mark),
-            atr=average_true_range(desk, position, plan),
+            atr=average_true_range(desk, position.symbol, position.session, plan),
         )
     )
 

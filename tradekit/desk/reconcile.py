@@ -13,6 +13,7 @@ from tradekit.desk.corporate import notice_splits
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.frozen import frozen
+from tradekit.desk.halts import MASTERS
 from tradekit.desk.orders import request_cancel, submit_lock
 from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.sell import working_exit
@@ -31,7 +32,7 @@ FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "
 def reconcile(desk: Desk) -> list[Event]:
     """Catch up with the venue and protect what has just been bought. A second call writes nothing."""
     before = len(desk.events)
-    listed = catch_up(desk)
+    listed = catch_up(desk, always=True)
     escalate_triggered(desk, listed)
     for position in desk.store.positions.open():
         if live_protection(desk, position) is None and working_exit(desk, position) is None:
@@ -51,11 +52,14 @@ def raise_findings(desk: Desk) -> None:
         raise Findings("; ".join(found), "tradekit events --alerts; run tradekit reconcile again in a minute")
 
 
-def catch_up(desk: Desk) -> list[BrokerOrder]:
-    """Book what was executed, settle what is unknown, retire what is over. Gives the venue's working orders."""
+def catch_up(desk: Desk, *, always: bool = False) -> list[BrokerOrder]:
+    """Book what was executed, settle what is unknown, retire what is over. Gives the venue's working orders.
+
+    A desk without orders and positions asks the venue nothing, unless `always`.
+    """
     live, positions = desk.store.orders.live(), desk.store.positions.open()
     listed: list[BrokerOrder] = []
-    if live or positions or loose_ends(desk) or desk.store.meta.get("account_id") is None:
+    if always or live or positions or loose_ends(desk) or desk.store.meta.get("account_id") is None:
         pin_account(desk)
         book_cash_flows(desk)
         book_fills(desk, desk.broker.fills_since(_since(desk, live)))
@@ -252,7 +256,7 @@ def clear_session_halts(desk: Desk) -> None:
 
 
 def _ends_with_session(desk: Desk, halt: Halt) -> bool:
-    if halt.kind == "daily-loss":
+    if halt.kind in ("daily-loss", MASTERS):
         return True
     return halt.kind in ("consecutive-losses", "reject-streak") and not desk.broker.capabilities.live
 

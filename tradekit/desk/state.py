@@ -1,15 +1,17 @@
 """The account and the book as they are at this moment: read from store, venue and market, never remembered."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tradekit.brokers.base import BrokerAccount
+from tradekit.clock import parse_time
 from tradekit.desk.claims import others
 from tradekit.desk.desk import Desk
+from tradekit.desk.drawdown import fallen, total_pnl
 from tradekit.desk.events import alert_once
 from tradekit.desk.match import row_of
 from tradekit.desk.pauses import paused
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # thirty small modules that a pass with nothing to do does wi
     from tradekit.risk.base import Book, HeldView
 
 RECENT_S = 300
+RESUMED_AT = "resumed_at"  # meta: the last `resume`; streaks count from here
 
 
 def session_now(desk: Desk) -> Session | None:
@@ -60,33 +63,41 @@ def quote(desk: Desk, symbol: str) -> Quote | None:
 
 
 def account(desk: Desk, venue: BrokerAccount | None = None) -> Account:
-    """Equity, exposure and P&L. Whatever needs a price that nobody knows is None. `venue` was read a moment ago."""
+    """Equity, exposure and P&L. What needs a fresh price that nobody knows is None. `venue` was read a moment ago."""
+    return measured(desk, venue)[0]
+
+
+def measured(desk: Desk, venue: BrokerAccount | None = None) -> tuple[Account, Decimal | None]:
+    """The account, and the desk's P&L since it began."""
     now = desk.clock.now()
     venue = venue or desk.broker.account()
     positions = desk.store.positions.open()
-    values = [market_value(desk, position) for position in positions]
-    known = [value for value in values if value is not None]
-    whole = len(known) == len(values)
-    exposure = sum(known, ZERO)
-    pnl = day_pnl(desk, positions) if whole else None
+    prices = {p.symbol: price for p in positions if (price := fresh_price(desk, p.symbol)) is not None}
+    whole = len(prices) == len(positions)
+    exposure = sum(
+        (position.qty * prices[position.symbol] for position in positions if position.symbol in prices), ZERO
+    )
+    pnl = day_pnl(desk, positions, prices) if whole else None
+    total = total_pnl(desk, positions, prices) if whole else None
     base = base_equity(desk, venue)
     equity = base + pnl if pnl is not None else None
-    peak = _peak(desk, equity)
-    return Account(
+    high, drawdown = (None, None) if equity is None or total is None else fallen(desk, total, equity)
+    found = Account(
         at=now,
         session=desk.calendar.day(now),
         equity=venue.equity,
         cash=venue.cash,
         buying_power=venue.buying_power,
         desk_equity=equity,
-        exposure=exposure,
+        exposure=book(exposure, desk.settings.desk.currency),
         exposure_pct=_share(exposure, equity) if whole else None,
         positions=len(positions),
         daily_pnl=pnl,
         daily_pnl_pct=_share(pnl, base),
-        peak_equity=peak,
-        drawdown=None if equity is None or not peak else max(0.0, float(1 - equity / peak)),
+        peak_equity=high,
+        drawdown=drawdown,
     )
+    return found, total
 
 
 def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
@@ -101,21 +112,26 @@ def base_equity(desk: Desk, venue: BrokerAccount | None = None) -> Decimal:
     return book(dec(desk.settings.desk.allocation) * last, desk.settings.desk.currency)
 
 
-def _peak(desk: Desk, equity: Decimal | None) -> Decimal | None:
-    """The highest desk equity since the last resume from a drawdown."""
-    since = max(
-        (h.cleared_at for h in desk.store.halts.all() if h.kind == "drawdown" and h.cleared_at),
-        default=None,
-    )
-    known = desk.store.account.peak(since)
-    found = [value for value in (known, equity) if value is not None]
-    return max(found) if found else None
-
-
 def market_value(desk: Desk, position: Position) -> Decimal | None:
-    """Quantity x last price; None where no price is known."""
-    price = last_price(desk, position.symbol)
+    """Quantity x a fresh price; None where no such price is known."""
+    price = fresh_price(desk, position.symbol)
     return None if price is None else book(position.qty * price, desk.settings.desk.currency)
+
+
+def fresh_price(desk: Desk, symbol: str) -> Decimal | None:
+    """The last price, unless regular hours are running and it is older than the bars of this symbol may be."""
+    found = quote(desk, symbol)
+    return None if found is None or is_stale(desk, found) else found.last
+
+
+def is_stale(desk: Desk, seen: Quote) -> bool:
+    """Older than risk.stale_bars bars (at least risk.stale_quote_s) while the market is open."""
+    if not in_hours(desk):
+        return False
+    now = desk.clock.now()
+    bar = desk.market.bar_seconds(seen.symbol, desk.calendar.day(now)) or 0
+    limit = max(desk.settings.risk.stale_quote_s, desk.settings.risk.stale_bars * bar)
+    return (now - seen.at).total_seconds() > limit
 
 
 def last_price(desk: Desk, symbol: str) -> Decimal | None:
@@ -124,7 +140,7 @@ def last_price(desk: Desk, symbol: str) -> Decimal | None:
     return None if found is None else found.last
 
 
-def day_pnl(desk: Desk, positions: Sequence[Position]) -> Decimal | None:
+def day_pnl(desk: Desk, positions: Sequence[Position], prices: Mapping[str, Decimal]) -> Decimal | None:
     """Realised and open P&L since the previous close, fees included: today's cash flow of the desk's own fills,
     plus what it holds now, minus what it held at the previous close at that close's prices.
     """
@@ -146,7 +162,7 @@ def day_pnl(desk: Desk, positions: Sequence[Position]) -> Decimal | None:
         now_qty = held.get(symbol, ZERO)
         before = now_qty - bought.get(symbol, ZERO)
         if now_qty:
-            price = last_price(desk, symbol)
+            price = prices.get(symbol)
             if price is None:
                 return None
             total += now_qty * price
@@ -184,7 +200,8 @@ def streak_of_rejects(desk: Desk) -> int:
 
 def _resumed(desk: Desk, kind: str) -> datetime | None:
     cleared = [h.cleared_at for h in desk.store.halts.all() if h.kind == kind and h.cleared_at]
-    return max(cleared, default=None)
+    asked = desk.store.meta.get(RESUMED_AT)
+    return max([*cleared, *([parse_time(asked)] if asked else [])], default=None)
 
 
 def open_halts(desk: Desk) -> list[Halt]:

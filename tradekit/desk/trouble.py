@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 from tradekit.brokers.base import BrokerOrder
 from tradekit.desk.desk import Desk
+from tradekit.desk.drawdown import note_peak
 from tradekit.desk.events import alert_once
 from tradekit.desk.halts import raise_automatic_halts
 from tradekit.desk.reconcile import catch_up
-from tradekit.desk.state import account
+from tradekit.desk.state import in_hours, is_stale, measured, quote
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
+from tradekit.model import Position
 from tradekit.store.orders import IllegalTransition
+
+FROZEN_S = 300  # a symbol may be quiet for so long before anybody is told
 
 
 class CaughtUp(NamedTuple):
@@ -53,9 +57,22 @@ def _say(desk: Desk, symbol: str, problem: Exception) -> None:
 def count_the_day(desk: Desk) -> None:
     """The halts that the day's numbers call for; numbers that cannot be had delay no exit."""
     try:
-        raise_automatic_halts(desk, account(desk))
+        found, total = measured(desk)
+        note_peak(desk, total, found.desk_equity)
+        raise_automatic_halts(desk, found)
     except (StoreError, Busy, UsageError):
         raise
     except Exception as problem:
         message = f"the day's result cannot be counted: {type(problem).__name__}: {problem}"
         alert_once(desk, "account-unknown", message, every_s=600)
+
+
+def warn_stale(desk: Desk, position: Position) -> None:
+    """A held symbol whose price stands still while the market is open: its price rules see nothing."""
+    seen = quote(desk, position.symbol)
+    if seen is None or not in_hours(desk):
+        return
+    age = (desk.clock.now() - seen.at).total_seconds()
+    if age > FROZEN_S and is_stale(desk, seen):
+        message = f"{position.symbol}: the last price is {age / 60:.0f} minutes old; its price rules see nothing new"
+        alert_once(desk, "stale-data", message, symbol=position.symbol, ref=position.id, every_s=1800)

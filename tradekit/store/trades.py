@@ -140,3 +140,19 @@ def returns(
     sql = "SELECT id, symbol, entry_at, exit_at, return_pct, regime FROM trades WHERE return_pct IS NOT NULL"
     sql += "".join(f" AND {text}" for text, _ in where) + " ORDER BY exit_at, rowid"
     return [tuple(row) for row in db.rows(sql, [value for _, value in where])]
+
+
+def overshoots(
+    db: Db, *, first: date | None = None, last: date | None = None, strategy: str | None = None,
+    symbol: str | None = None,
+) -> list[tuple[str, str, float, float]]:  # fmt: skip
+    """(exit rule, side of the order, level, average fill) of exits at a level: the stops and the target."""
+    asked = [("t.session >= ?", first and first.isoformat()), ("t.session <= ?", last and last.isoformat()),
+             ("t.strategy = ?", strategy), ("t.symbol = ?", symbol)]  # fmt: skip
+    where = [(text, value) for text, value in asked if value is not None]
+    sql = (
+        "SELECT o.reason, o.side, coalesce(o.decision_price, o.stop_price), o.avg_price "
+        "FROM trades t JOIN orders o ON o.position_id = t.id WHERE o.purpose <> 'entry' AND o.avg_price > 0 "
+        "AND coalesce(o.decision_price, o.stop_price) > 0 AND o.reason IN ('hard-stop', 'trailing-stop', 'target')"
+    ) + "".join(f" AND {text}" for text, _ in where)
+    return [tuple(row) for row in db.rows(sql, [value for _, value in where])]

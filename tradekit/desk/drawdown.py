@@ -1,0 +1,72 @@
+"""The desk's drawdown from its own P&L: deposits, foreign holdings and a new allocation do not move it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradekit.desk.desk import Desk
+from tradekit.model import Position
+from tradekit.money import ZERO, book, dec
+
+PEAK = "peak"  # meta: total P&L and desk equity at the highest point since the last resume
+
+
+class Peak(NamedTuple):
+    """P&L since the desk began, and the desk equity that it stood on, in the quote currency."""
+
+    pnl: Decimal
+    equity: Decimal
+
+
+def total_pnl(desk: Desk, positions: Sequence[Position], prices: dict[str, Decimal]) -> Decimal | None:
+    """P&L since the desk began, fees included: closed trades, and open ones at `prices`. None: one is unknown."""
+    total = desk.store.trades.net_total()
+    for position in positions:
+        price = prices.get(position.symbol)
+        if price is None:
+            return None
+        total += _open_pnl(desk, position, price)
+    return book(total, desk.settings.desk.currency)
+
+
+def _open_pnl(desk: Desk, position: Position, price: Decimal) -> Decimal:
+    """What an open position has brought so far, its sold parts and its fees among it."""
+    won = position.qty * price
+    for fill in desk.store.fills.for_position(position.id):
+        won += (1 if fill.side == "sell" else -1) * fill.qty * fill.price - fill.fee
+    for moved in desk.store.adjustments.all(symbol=position.symbol, since=position.opened_at):
+        if moved.kind == "adopt":
+            won -= moved.amount or ZERO
+        elif moved.kind in ("release", "external"):
+            won += moved.amount if moved.amount is not None else (moved.qty or ZERO) * position.avg_price
+    return won
+
+
+def peak(desk: Desk) -> Peak | None:
+    """The highest point since the last resume; None before the first one was noted."""
+    text = desk.store.meta.get(PEAK)
+    if text is None:
+        return None
+    pnl, _, equity = text.partition(" ")
+    return Peak(dec(pnl), dec(equity))
+
+
+def fallen(desk: Desk, pnl: Decimal, equity: Decimal) -> tuple[Decimal, float]:
+    """(peak in terms of today's desk equity, fraction lost since the peak); 0 at a new high."""
+    known = peak(desk)
+    if known is None or known.pnl <= pnl or known.equity <= 0:
+        return equity, 0.0
+    lost = known.pnl - pnl
+    return equity + lost, float(lost / known.equity)
+
+
+def note_peak(desk: Desk, pnl: Decimal | None, equity: Decimal | None) -> None:
+    """Write a new high down; anything else writes nothing."""
+    known = peak(desk)
+    if pnl is not None and equity is not None and (known is None or pnl > known.pnl):
+        desk.store.meta.set(PEAK, f"{pnl} {equity}")
+
+
+def forget_peak(desk: Desk) -> None:
+    """The drawdown counts from the next look on: `resume`."""
+    desk.store.meta.set(PEAK, None)
