@@ -28,7 +28,7 @@ def day(world: World) -> list[tuple]:
         ] + [(str(t.qty), str(t.entry_price), str(t.exit_price), t.exit_reason) for t in desk.store.trades.all()]
 
 
-@pytest.mark.parametrize("profile", ["unique", "open-only"])
+@pytest.mark.parametrize("profile", ["unique", "open-only", "none"])
 def test_the_day_is_the_same_as_on_paper(tmp_path, venue_server, monkeypatch, profile):
     settings = "paper: {half_spread: 0.0, slippage: 0.0, participation: 1.0, fees: []}\nmarket: {tick: 0.01}\n"
     settings += "risk: {min_turnover: 0, too_late_s: 0}\nhttp: {settle_s: 0, rate_per_minute: 100000, burst: 1000}\n"
