@@ -78,6 +78,6 @@ def eyes(context: Any, store: "Store", settings: "Settings") -> "Desk":
     return build(context.here, store)
 
 
-def times(first: datetime | None, last: datetime | None) -> dict[str, datetime]:
+def times(first: datetime | None, last: datetime | None) -> dict[str, Any]:
     """Keyword arguments for a table's `all`."""
     return {name: at for name, at in (("since", first), ("until", last)) if at is not None}

@@ -2,29 +2,34 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import typer
 
+from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
 from tradekit.errors import Findings, UsageError
 
 if TYPE_CHECKING:
     from tradekit.commands._context import Context
     from tradekit.config import Settings
-    from tradekit.model import Order, Run, Session
+    from tradekit.model import Decision, Order, Position, Run, Session, Trade
     from tradekit.reports.daily import Day
     from tradekit.reports.funnel import Funnel
     from tradekit.store import Store
 
-SessionOption = Annotated[str | None, typer.Option("--session", metavar="DATE", help="The exchange's date.")]
-StrategyOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only this strategy.")]
 
-
-def daily(ctx: typer.Context, session: SessionOption = None) -> None:
+def daily(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    strategy: StrategyOption = None,
+    symbol: SymbolOption = None,
+) -> None:
     """The day: books, blindness, account, trades, funnel, vetoes, open positions.
 
-    Without --session: the last one with anything in it. Reads only; 7 where the books or the funnel do not foot.
+    Without --session: the last one with anything in it. --strategy and --symbol narrow trades, funnel, vetoes and
+    positions; books, watch and account are the desk's. Reads only; 7 where the books or the funnel do not foot.
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
@@ -38,7 +43,7 @@ def daily(ctx: typer.Context, session: SessionOption = None) -> None:
                 [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
             )
             return
-        found = report(_day(ctx.obj, store, chosen, settings))
+        found = report(_narrowed(_day(ctx.obj, store, chosen, settings, strategy, symbol), strategy, symbol))
     if ctx.obj.format == "table":
         from tradekit.commands._report_text import daily_text
 
@@ -53,9 +58,9 @@ def daily(ctx: typer.Context, session: SessionOption = None) -> None:
 def fills(
     ctx: typer.Context,
     session: SessionOption = None,
-    since: Annotated[str | None, typer.Option(metavar="DATE", help="From this session on.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="DATE", help="Up to this session, included.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    symbol: SymbolOption = None,
     strategy: StrategyOption = None,
 ) -> None:
     """Per order: decision price, arrival quote, fill, slippage in bp (+ is a cost), seconds, fees.
@@ -87,36 +92,78 @@ def fills(
     show(rows, ctx.obj.format, empty="no fills", columns=columns)
 
 
-def funnel(ctx: typer.Context, session: SessionOption = None, strategy: StrategyOption = None) -> None:
+def funnel(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    strategy: StrategyOption = None,
+    symbol: SymbolOption = None,
+) -> None:
     """From the universe to closed trades, and where the rest went; 7 where a stage does not foot.
 
-    Each line: in = out + lost, by id. Without --session: the last one with anything in it. Reads only.
+    Each line: in = out + lost, by id. Without a session or a range: the last one with anything in it. Reads only.
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import say, show
 
     settings = read_settings(ctx.obj).settings
     with read_store(ctx.obj) as store:
-        chosen = _session(store, session, settings)
-        if chosen is None:
+        days = _days(store, session, since, until, settings)
+        if not days:
             show(
                 [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
             )
             return
-        found = _funnel(store, chosen.day, settings, strategy)
+        found = _funnel_of(store, days, settings, strategy, symbol)
     if ctx.obj.format == "table":
         from tradekit.commands._report_text import funnel_text
 
         print(funnel_text([line.as_row() for line in found.lines]), end="")
     else:
-        show([{"session": chosen.day, **line.as_row()} for line in found.lines], ctx.obj.format)
+        span = {"session": days[0]} if len(days) == 1 else {"first": days[0], "last": days[-1]}
+        show([{**span, **line.as_row()} for line in found.lines], ctx.obj.format)
     if found.findings:
         for finding in found.findings:
             say(finding)
-        raise Findings(f"report funnel {chosen.day}: {len(found.findings)} findings", "tradekit audit")
+        raise Findings(f"report funnel {days[-1]}: {len(found.findings)} findings", "tradekit audit")
 
 
-def _day(context: "Context", store: "Store", session: "Session", settings: "Settings") -> "Day":
+def _days(
+    store: "Store", session: str | None, since: str | None, until: str | None, settings: "Settings"
+) -> list[date]:
+    """The sessions with a scan or an order in the range that was asked for."""
+    first, last = _range(store, session, since, until, settings)
+    if first is not None and first == last:
+        return [first]
+    days = {scan.session for scan in store.scans.all()} | {order.session for order in store.orders.all()}
+    return sorted(day for day in days if (first is None or day >= first) and (last is None or day <= last))
+
+
+def _narrowed(day: "Day", strategy: str | None, symbol: str | None) -> "Day":
+    """The day with the trades, positions and vetoes of one strategy or symbol."""
+    if strategy is None and symbol is None:
+        return day
+    name = symbol.upper() if symbol else None
+
+    def wanted(record: "Trade | Position") -> bool:
+        return (name is None or record.symbol == name) and (strategy is None or record.strategy == strategy)
+
+    return msgspec.structs.replace(
+        day,
+        trades=[trade for trade in day.trades if wanted(trade)],
+        positions=[position for position in day.positions if wanted(position)],
+    )
+
+
+def _day(
+    context: "Context",
+    store: "Store",
+    session: "Session",
+    settings: "Settings",
+    strategy: str | None = None,
+    symbol: str | None = None,
+) -> "Day":
     """What the store knows of a session, as the report takes it."""
     from tradekit.reports.daily import Day
 
@@ -132,6 +179,9 @@ def _day(context: "Context", store: "Store", session: "Session", settings: "Sett
     start, end = _whole_day(session, settings)
     runs = store.runs.all(since=start, until=end)
     checks = store.risk_checks.all(since=start, until=end)
+    if strategy is not None or symbol is not None:
+        about = {d.id for d in store.decisions.all(session=session.day) if _about(d, strategy, symbol)}
+        checks = [check for check in checks if check.decision_id in about]
     accounts = store.account.all(session=session.day)
     return Day(
         session=session,
@@ -146,7 +196,7 @@ def _day(context: "Context", store: "Store", session: "Session", settings: "Sett
         account=accounts[-1] if accounts else None,
         positions=store.positions.open() if newest else store.positions_at(session.close),
         findings=_findings(context),
-        funnel=_funnel(store, session.day, settings, None),
+        funnel=_funnel(store, session.day, settings, strategy, symbol),
         exit_interval_s=settings.exits.interval_s,
         currency=settings.desk.currency,
     )
@@ -162,12 +212,23 @@ def _findings(context: "Context") -> list[str] | None:
     return [f"{found.check} {found.subject}: {found.found}" for found in foot(context.here / "desk.db", paper)]
 
 
-def _funnel(store: "Store", day: date, settings: "Settings", strategy: str | None) -> "Funnel":
+def _funnel(
+    store: "Store", day: date, settings: "Settings", strategy: str | None, symbol: str | None = None
+) -> "Funnel":
+    return _funnel_of(store, [day], settings, strategy, symbol)
+
+
+def _funnel_of(
+    store: "Store", days: Sequence[date], settings: "Settings", strategy: str | None, symbol: str | None
+) -> "Funnel":
+    """The funnel of one session, or of several together."""
     from tradekit.reports.funnel import funnel as report
 
-    candidates = store.candidates.found(rejected=True, session=day)
-    decisions, scans = store.decisions.all(session=day), store.scans.all(session=day)
-    orders = [order for order in store.orders.all(session=day) if order.purpose == "entry"]
+    name = symbol.upper() if symbol else None
+    candidates = [c for day in days for c in store.candidates.found(rejected=True, session=day, symbol=name)]
+    decisions = [d for day in days for d in store.decisions.all(session=day, symbol=name)]
+    scans = [scan for day in days for scan in store.scans.all(session=day)]
+    orders = [o for day in days for o in store.orders.all(session=day, symbol=name) if o.purpose == "entry"]
     if strategy is not None:
         scans = [scan for scan in scans if scan.strategy == strategy]
         candidates = [candidate for candidate in candidates if candidate.strategy == strategy]
@@ -177,7 +238,14 @@ def _funnel(store: "Store", day: date, settings: "Settings", strategy: str | Non
     checks = [check for decision in decisions for check in store.risk_checks.for_decision(decision.id)]
     trades = [trade for order in orders if order.position_id and (trade := store.trades.get(order.position_id))]
     buys = settings.scan.buy_types
-    return report(day, candidates, decisions, checks, orders, trades, scans=scans, buy_types=buys)
+    if name is not None:  # a scan counts all symbols; which scan a candidate is of is still needed
+        scans = [msgspec.structs.replace(scan, counts={}) for scan in scans]
+    one = days[0] if len(days) == 1 else None
+    return report(one, candidates, decisions, checks, orders, trades, scans=scans, buy_types=buys)
+
+
+def _about(decision: "Decision", strategy: str | None, symbol: str | None) -> bool:
+    return (strategy is None or decision.strategy == strategy) and (symbol is None or decision.symbol == symbol.upper())
 
 
 def _session(store: "Store", text: str | None, settings: "Settings") -> "Session | None":
