@@ -6,7 +6,8 @@ from decimal import Decimal as D
 import pytest
 
 from tests.desk.test_orders import PLAN, buy
-from tests.desk.world import NO_COSTS, World, at, decide, passes
+from tests.desk.world import DAY, NO_COSTS, World, at, decide, passes
+from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.drawdown import fallen, note_peak, peak
 from tradekit.desk.enter import EnterOptions, enter, propose
 from tradekit.desk.halts import resume
@@ -31,7 +32,7 @@ def test_a_withdrawal_is_no_drawdown(world):
         desk.broker.deposit(D(-30_000))
         reconcile(desk)
         found = account(desk)
-        assert (found.desk_equity, found.drawdown) == (D(70_000), 0.0)
+        assert (found.cash, found.desk_equity, found.drawdown) == (D(70_000), D(100_000), 0.0)  # base: the last close
 
 
 def test_holdings_that_are_not_ours_move_no_drawdown(tmp_path):
@@ -94,6 +95,18 @@ def test_the_limit_of_a_scan_holds_over_several_runs_of_enter(tmp_path):
             found = enter(desk, EnterOptions(max_buys=1))
             rules += [veto.rule for veto in found.vetoes] or [order.symbol for order in found.orders]
         assert rules == ["AAA", "BBB", "max-per-scan"]
+
+
+def test_the_legacy_counter_allows_three_day_trades_in_five_sessions(tmp_path):
+    world = World(tmp_path / "d", NO_COSTS.replace("risk: {", "risk: {day_trade_rule: legacy, "))
+    world.add("AAA", [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 380)
+    with world.desk() as desk:
+        assert day_trades_left(desk, DAY) == 3
+        buy(desk)
+        passes(desk, "09:36", "09:43")
+        assert day_trades_left(desk, DAY) == 2
+        assert day_trades_left(desk, DAY + timedelta(days=6)) == 2  # Thursday: the fifth session
+        assert day_trades_left(desk, DAY + timedelta(days=7)) == 3
 
 
 def test_a_stop_by_atr_is_the_stop_that_risk_counts_from(tmp_path):

@@ -130,3 +130,8 @@ def test_other_closings():
     assert closing_step(10_000 - 700, 10_000, **STEPS, flat_s=600) == "none"
     on_close = [closing_step(10_000 - left, 10_000, **STEPS, moc=True, moc_cutoff_s=720) for left in (900, 721, 720, 9)]
     assert on_close == ["on-close", "on-close", "none", "none"]
+
+
+def test_a_wide_stop_rests_at_itself_where_twice_its_distance_is_no_price():
+    plan = ExitPlan(stop=0.6)
+    assert protect_level(plan, 10.0, 10.0, mode="disaster", disaster_min=0.02, tick=0.01) == 4.0

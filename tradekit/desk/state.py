@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradekit.brokers.base import BrokerAccount
 from tradekit.clock import parse_time
 from tradekit.desk.claims import others
+from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import fallen, total_pnl
 from tradekit.desk.events import alert_once
@@ -313,7 +314,7 @@ def risk_book(
         reject_streak=streak_of_rejects(desk),
         regime=regime,
         fee_rate=2 * desk.settings.paper.taker,
-        day_trades_left=None,  # no venue of this version reports a limit
+        day_trades_left=day_trades_left(desk, today),
         settled_cash=settled_cash(desk, state.cash),
         returns=_returns(desk, symbols, today),
         exit_interval_s=desk.settings.exits.interval_s,

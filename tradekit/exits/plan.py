@@ -108,7 +108,8 @@ def protect_level(
     least = disaster_min * entry
     if stop >= entry:  # the operator locked a gain in: keep the same distance under that stop
         return floor_to(stop - least, tick)
-    return floor_to(entry - max(2 * (entry - stop), least), tick)
+    level = floor_to(entry - max(2 * (entry - stop), least), tick)
+    return level if level > 0 else floor_to(stop, tick)  # twice a stop of 50 % is no price: rest the stop itself
 
 
 def protect_reason(plan: ExitPlan) -> str:
