@@ -104,7 +104,9 @@ def test_every_call_has_a_total_deadline(script):
 def test_a_redirect_is_not_followed():
     def redirect(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 307 x\r\nlocation: https://a.example/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 307 x\r\nlocation: https://a.example/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
 
     with raw_server(redirect) as url:
         http = Http(url, name="x", deadlines=Deadlines(1, 1, 1))
