@@ -177,7 +177,7 @@ def unsure(desk: Desk, order: Order, error: str, sent_at: datetime) -> Order:
         now = desk.store.orders.get(order.id) or order
         if now.status not in UNSETTLED:
             return now  # another process has met it at the venue meanwhile and booked its fills
-        return note(desk, order, status="unknown", error=error, submitted_at=now.submitted_at or sent_at, kind=kind)
+        return note(desk, order, status="unknown", error=error, submitted_at=sent_at, kind=kind)
 
 
 def _unanswered(desk: Desk, order: Order, problem: BrokerError | AuthError, sent_at: datetime, again: bool) -> Order:
