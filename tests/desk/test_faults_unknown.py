@@ -129,7 +129,7 @@ def test_no_client_ids_two_matches_freeze_that_symbol_and_stop_nobody_else(world
         again = decide(desk, "AAA", 100.0)
         found = enter(desk, EnterOptions(ids=(again.id,)))
         assert [veto.rule for veto in found.vetoes] == ["frozen"]
-        assert cancel(desk, order.id).status == "cancelled"  # the operator knows what became of it
+        assert cancel(desk, order.id).status == "expired"  # the operator knows what became of it
         assert frozen(desk) == {}
 
 

@@ -29,7 +29,7 @@ def cancel(desk: Desk, name: str) -> Order:
     event(desk, "operator.cancel", symbol=order.symbol, ref=order.id)
     if order.status == "unknown" and order.broker_order_id is None and why_frozen(desk, order.symbol, MATCH):
         error = "closed by the operator, who knows what became of it"
-        closed = note(desk, order, status="cancelled", error=error, kind="order.closed-by-hand")
+        closed = note(desk, order, status="expired", error=error, kind="order.closed-by-hand")
         unfreeze(desk, MATCH, order.symbol, "closed by the operator")
         return closed
     return cancel_and_wait(desk, order, "asked by the operator")
