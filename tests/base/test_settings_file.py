@@ -169,6 +169,19 @@ def test_the_plans_of_the_presets():
     assert plans["moo"].scan.strategies == ["market-on-open"]
 
 
+def test_the_crypto_preset_had_a_tick_of_a_cent_for_coins_of_a_cent():
+    market = read((PRESET_FOLDER / "crypto.yaml").read_text("utf-8")).settings.market
+    assert market.tick_of("DOGE/USD") == D("0.00000001")
+    market = read("market: {ticks: {DOGE/USD: 0.00001}}").settings.market
+    assert (market.tick_of("DOGE/USD"), market.tick_of("BTC/USD")) == (D("0.00001"), D("0.01"))
+
+
+@pytest.mark.parametrize("ticks", ["{DOGE/USD: 0}", "{DOGE/USD: -0.1}", "{'no symbol': 0.01}", "{DOGE/USD: much}"])
+def test_a_tick_that_no_price_can_have_is_refused(ticks):
+    with pytest.raises(ConfigError, match="ticks"):
+        read(f"market:\n  ticks: {ticks}\n")
+
+
 # changing one key
 
 TEXT = """# top

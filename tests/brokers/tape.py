@@ -1,6 +1,6 @@
 """A recorded tape in memory and a paper account over it; times are New York's, on 13 February 2026."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -95,6 +95,7 @@ def venue(
     tick: str = "0.01",
     lot: str = "1",
     synchronous: str = "OFF",
+    ticks: Mapping[str, Decimal] | None = None,
     **settings: Any,
 ) -> tuple[PaperBroker, ManualClock]:
     """A new (or the existing) account at `now` over yesterday's last bar and `bars`."""
@@ -104,6 +105,7 @@ def venue(
         path / "paper.db", bars=Tape([YESTERDAY, *bars], seconds), clock=clock, calendar=calendar,
         settings=PaperSettings(**settings), currency=currency, tick=D(tick), half_spread_of=lambda _: half_spread,
         exit_interval_s=exit_interval_s, synchronous=synchronous, create=True, lot=D(lot),
+        ticks=ticks,
     )  # fmt: skip
     return broker, clock
 

@@ -293,3 +293,13 @@ def test_a_known_client_id_returns_the_order_that_is_there(tmp_path):
     clock.set(at("9:36"))
     assert broker.submit(order()).status == "filled"
     assert len(broker.orders_since(at("9:30"))) == 1
+
+
+def test_a_symbol_with_its_own_tick_was_held_to_that_of_all(tmp_path):
+    broker, clock = venue(tmp_path, [bar("9:35", 100.0)], ticks={"AAPL": D("0.05")}, half_spread=0.0)
+    with pytest.raises(OrderRejected, match="multiple of the tick 0.05"):
+        broker.submit(order(type="limit", limit_price="100.02"))
+    broker.submit(order())
+    clock.set(at("9:36"))
+    # half a tick (0.025) and slippage 0.05: 100.075, up to the tick
+    assert [fill.price for fill in broker.fills_since(at("11 0:00"))] == [D("100.1")]

@@ -259,6 +259,9 @@ def misfits(s: Settings) -> Iterator[tuple[Keys, str]]:
     for symbol in s.paper.holdings:
         if not SYMBOL.fullmatch(symbol):
             yield ("paper", "holdings", symbol), "not a symbol"
+    for symbol in s.market.ticks:
+        if not SYMBOL.fullmatch(symbol):
+            yield ("market", "ticks", symbol), "not a symbol"
     for name, plan in s.exits.plans.items():
         if plan.after_target == "arm-trail" and plan.trail is None:
             yield ("exits", "plans", name), "after_target arm-trail wants a trail"

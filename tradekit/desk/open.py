@@ -168,6 +168,7 @@ def open_market(
         calendar,
         source=settings.market.source,
         tick=settings.market.tick,
+        ticks=settings.market.ticks,
         half_spread=settings.paper.half_spread,
         half_spread_of=half_spread_of(settings, universe),
     )
@@ -208,6 +209,7 @@ def open_paper(desk: Desk) -> Broker:
         settings=desk.settings.paper,
         currency=desk.settings.desk.currency,
         tick=desk.settings.market.tick,
+        ticks=desk.settings.market.ticks,
         half_spread_of=half_spread_of(desk.settings, desk.universe),
         exit_interval_s=desk.settings.exits.interval_s,
         synchronous=desk.store.synchronous,

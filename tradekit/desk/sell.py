@@ -167,7 +167,7 @@ def _kind(
     if seen is None:
         return "market", "day", None
     share = desk.settings.exits.limit_offset if in_hours(desk) else discount_now(desk, position, discount)
-    return "limit", "day", floor_tick(seen.bid * (1 - dec(share)), desk.settings.market.tick)
+    return "limit", "day", floor_tick(seen.bid * (1 - dec(share)), desk.settings.market.tick_of(position.symbol))
 
 
 def _on_open(desk: Desk, position: Position) -> Tif:

@@ -8,7 +8,7 @@ open and starts before the close: an hourly bar that starts at 09:00 holds the o
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from statistics import median
@@ -118,13 +118,14 @@ class Market:
         *,
         source: str | None = None,
         tick: Decimal = Decimal("0.01"),
+        ticks: Mapping[str, Decimal] | None = None,
         half_spread: float = 0.0002,
         half_spread_of: Callable[[str], float] | None = None,
     ) -> None:
         self.store = bars
         self.calendar = calendar
         self.source = source
-        self._tick = tick
+        self._tick, self._ticks = tick, ticks or {}
         self._half_spread = half_spread_of or (lambda symbol: half_spread)
         self._stamp: tuple[int, int] | None = None
         self._seen: datetime | None = None
@@ -319,7 +320,7 @@ class Market:
         if bar is None or not bar.close > 0:
             return None
         last = dec(bar.close)
-        half = min(max(self._tick / 2, last * dec(self._half_spread(symbol))), last / 2)
+        half = min(max(self._ticks.get(symbol, self._tick) / 2, last * dec(self._half_spread(symbol))), last / 2)
         return Quote(
             symbol=symbol,
             at=bar.end,

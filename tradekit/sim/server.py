@@ -172,6 +172,7 @@ def open_venue(
         books, bars=market, clock=clock, calendar=calendar, settings=settings.paper,
         currency=settings.desk.currency, tick=settings.market.tick, half_spread_of=half_spread_of(settings, universe),
         exit_interval_s=settings.exits.interval_s, synchronous=synchronous, create=True, lot=settings.market.lot,
+        ticks=settings.market.ticks,
     )  # fmt: skip
     profile = profile or Profile()
     faults = Faults(rules, profile.client_ids)

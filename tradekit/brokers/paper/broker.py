@@ -1,6 +1,6 @@
 """The paper broker: a venue that catches up with the recorded tape whenever somebody asks it something."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -71,6 +71,7 @@ class PaperBroker:
         create: bool = False,
         lot: Decimal = Decimal(1),
         account_id: str | None = None,
+        ticks: Mapping[str, Decimal] | None = None,  # of symbols whose tick is not `tick`
     ) -> None:
         self._bars, self._clock, self._calendar, self._settings = (
             bars,
@@ -80,7 +81,7 @@ class PaperBroker:
         )
         self._latency = timedelta(seconds=settings.latency_s)
         self._rules = Rules(
-            currency=currency, tick=tick, lot=lot, slippage=dec(settings.slippage),
+            currency=currency, tick=tick, ticks=ticks or {}, lot=lot, slippage=dec(settings.slippage),
             participation=dec(settings.participation), touch=settings.touch, exit_interval_s=exit_interval_s,
             fees=fee_table(settings, currency, calendar.around_the_clock), half_spread_of=half_spread_of,
         )  # fmt: skip
@@ -361,10 +362,11 @@ class PaperBroker:
                 raise refuse(f"a {request.type} order needs {name}")
         if request.type in ("market", "stop", "trailing_stop") and request.limit_price is not None:
             raise refuse(f"a {request.type} order has no limit_price")
+        tick = self._rules.tick_of(request.symbol)
         for name in ("limit_price", "stop_price"):
             price = getattr(request, name)
-            if price is not None and (not price.is_finite() or price <= 0 or price % self._rules.tick):
-                raise refuse(f"{name} {price} is not a positive multiple of the tick {self._rules.tick}")
+            if price is not None and (not price.is_finite() or price <= 0 or price % tick):
+                raise refuse(f"{name} {price} is not a positive multiple of the tick {tick}")
         if request.trail_pct is not None and not 0 < request.trail_pct < 1:
             raise refuse(f"trail_pct {request.trail_pct} is not a fraction between 0 and 1")
         if not request.qty.is_finite() or request.qty <= 0:
@@ -393,7 +395,7 @@ class PaperBroker:
         """The price at which a buy holds cash, its fee included."""
         price = request.limit_price
         if price is None:
-            price = ceil_tick((request.stop_price or last) * MARKET_RESERVE, self._rules.tick)
+            price = ceil_tick((request.stop_price or last) * MARKET_RESERVE, self._rules.tick_of(request.symbol))
         return book(price * (1 + self._rules.fees.taker), self._rules.currency)
 
     def _check_means(self, request: OrderRequest, reserve: Decimal) -> None:

@@ -4,7 +4,7 @@ Events run in the order in which they can be known: bars by their end, then canc
 expiries and the day's closing equity. Catching up in one step or in many therefore comes out the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ class Rules:
 
     currency: str
     tick: Decimal
+    ticks: Mapping[str, Decimal]  # of symbols that have another one
     lot: Decimal
     slippage: Decimal
     participation: Decimal
@@ -38,8 +39,11 @@ class Rules:
     fees: FeeTable
     half_spread_of: Callable[[str], float]
 
+    def tick_of(self, symbol: str) -> Decimal:
+        return self.ticks.get(symbol, self.tick)
+
     def costs(self, symbol: str) -> Costs:
-        return Costs(self.tick, dec(self.half_spread_of(symbol)), self.slippage)
+        return Costs(self.tick_of(symbol), dec(self.half_spread_of(symbol)), self.slippage)
 
 
 class Engine:
@@ -220,7 +224,7 @@ class Engine:
                 price = met
             self._fill(order, bar, price, bar.end, rooms, maker=False)
         elif order.limit_price is not None and traded_through(
-            order.side, order.limit_price, low, high, self.rules.tick, self.rules.touch
+            order.side, order.limit_price, low, high, costs.tick, self.rules.touch
         ):
             self._fill(order, bar, order.limit_price, bar.end, rooms, maker=True)
 
@@ -229,7 +233,7 @@ class Engine:
         if order.type == "trailing_stop":
             if order.watermark is None or order.trail_pct is None:
                 return order.stop_price
-            level = trail_level(order.side, order.watermark, order.trail_pct, self.rules.tick)
+            level = trail_level(order.side, order.watermark, order.trail_pct, self.rules.tick_of(order.symbol))
             if order.stop_price is None:
                 return level
             return max(level, order.stop_price) if order.side == "sell" else min(level, order.stop_price)
