@@ -46,12 +46,17 @@ class Campaign:
 
     def kill_at(self, place: Place) -> list[str]:
         """What is wrong after the kill, or after the day was finished; [] when nothing is."""
+        if wrong := self.cut(place):
+            return wrong
+        when, words = DAY[place.step]
+        again = [(when, words), (f"{when[:-2]}30", words)]
+        return finish(self.folder / "desk", [*again, *DAY[place.step + 1 :]])
+
+    def cut(self, place: Place) -> list[str]:
+        """What is wrong right after the kill."""
         when, words = DAY[place.step]
         desk = restore(self.folder / f"before-{place.step}", self.folder / "desk")
         done = quick(desk, clock(when), *words, traced=inject(f"{place.syscall}:signal=SIGKILL:when={place.n}"))
         if done.returncode != -9:
             return [f"it was not killed: {done.returncode} {done.stderr}"]
-        if wrong := whole(desk):
-            return wrong
-        again = [(when, words), (f"{when[:-2]}30", words)]
-        return finish(desk, [*again, *DAY[place.step + 1 :]])
+        return whole(desk)

@@ -114,6 +114,24 @@ def test_fifty_commands_at_once(tmp_path):
     assert finish(desk, DAY[3:]) == []
 
 
+def test_an_endless_query_keeps_no_exit_waiting(tmp_path):
+    desk = make_desk(tmp_path / "desk")
+    for when, words in DAY[:3]:
+        assert quick(desk, clock(when), *words).returncode == 0
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n, orders"
+    query = start(desk, clock("10:04:00"), "sql", endless, "--timeout", "30")
+    time.sleep(0.5)  # it has its copy and counts
+    begun = time.monotonic()
+    done = quick(desk, clock(DAY[3][0]), *DAY[3][1])
+    took = time.monotonic() - begun
+    assert query.poll() is None
+    query.kill()
+    query.communicate()
+    assert done.returncode == 0, done.stderr
+    assert rows(desk / "paper.db", "SELECT symbol FROM orders WHERE side = 'sell' AND type = 'market'") == [("AAA",)]
+    assert took < 1.0
+
+
 def test_exits_are_served_before_a_crowd_of_low_writers(tmp_path):
     """Twenty writers hold low transactions of 10 ms without a pause; an exit waits for one of them, not all."""
     desk = make_desk(tmp_path / "desk")

@@ -58,7 +58,7 @@ def sent_unseen(desk):
 
 
 @needs_strace
-@pytest.mark.parametrize(("step", "n"), [(0, 7), (0, 90), (0, 230), (0, 330), (1, 250), (3, 110), (5, 110), (5, 200)])
+@pytest.mark.parametrize(("step", "n"), [(0, 7), (0, 90), (0, 330), (1, 250), (3, 110), (5, 200)])
 def test_a_disk_full_from_any_write_on(step, n, days, tmp_path):
     desk = days(step, tmp_path)
     when, words = DAY[step]
@@ -74,7 +74,7 @@ def test_a_disk_full_from_any_write_on(step, n, days, tmp_path):
 
 
 @needs_strace
-@pytest.mark.parametrize(("step", "n"), [(0, 3), (0, 8), (0, 23), (1, 6), (5, 4), (5, 9)])
+@pytest.mark.parametrize(("step", "n"), [(0, 3), (0, 23), (1, 6), (5, 9)])
 def test_a_failed_sync_is_a_failed_commit(step, n, days, tmp_path):
     desk = days(step, tmp_path)
     when, words = DAY[step]
@@ -105,7 +105,7 @@ def test_after_a_failed_sync_the_same_handle_writes_no_more(store):
 
 
 @needs_strace
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("n", range(1, 7))
 def test_a_sync_that_fails_at_the_first_open(n, tmp_path):
     path = tmp_path / "desk.db"
 
