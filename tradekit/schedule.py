@@ -212,9 +212,10 @@ def _meant(word: str, known: Any) -> str:
 
 
 def default_schedule(
-    *, around_the_clock: bool = False, strategies: Sequence[str] = ("momentum",)
+    *, around_the_clock: bool = False, strategies: Sequence[str] = ("momentum",), providers: bool = False
 ) -> list[dict[str, Any]]:
-    """The schedule of a desk whose desk.yaml has none, in the same form."""
+    """The schedule of a desk whose desk.yaml has none, in the same form; `providers`: it has OAuth logins."""
+    logins: list[dict[str, Any]] = [{"every": "5m", "run": "refresh-token --all"}] if providers else []
     if around_the_clock:
         return [
             {"at": "00:05", "run": "reconcile"},
@@ -224,6 +225,7 @@ def default_schedule(
             {"every": "1m", "run": "monitor-exits"},
             {"every": "30m", "from": "00:30", "to": "24:00", "run": "jobs track"},
             {"at": "23:55", "run": "jobs snapshot"},
+            *logins,
         ]
     entries: list[dict[str, Any]] = [{"at": "open-30m", "run": "reconcile"}]
     if "market-on-open" in strategies:
@@ -240,6 +242,7 @@ def default_schedule(
         {"every": "1m", "from": "open", "to": "close+2m", "run": "monitor-exits"},
         {"every": "30m", "from": "open+30m", "to": "close", "run": "jobs track"},
         {"at": "close+5m", "run": "jobs snapshot"},
+        *logins,
     ]
 
 

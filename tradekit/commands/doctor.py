@@ -1,6 +1,7 @@
 """tradekit doctor"""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,6 +66,7 @@ def examine(context: "Context") -> Iterator[Check]:
         ("file modes", lambda: _modes(desk)),
         ("disk space", lambda: _space(desk)),
         ("locks", lambda: _locks(desk)),
+        *((f"login {name}", partial(_login, context, settings, name)) for name in settings.providers),
     ]
     for name, step in steps:
         try:
@@ -206,6 +208,22 @@ def _modes(desk: Path) -> Check:
         return Check("file modes", True, "nobody else can read them")
     names = ", ".join(p.name or str(p) for p in wide[:5]) + (" ..." if len(wide) > 5 else "")
     return Check("file modes", False, f"others can read {names}", f"chmod -R go= {desk}")
+
+
+def _login(context: "Context", settings: "Settings", name: str) -> Check:
+    """Days and minutes left of one OAuth login; no network."""
+    from tradekit.clock import clock_from
+    from tradekit.tokens import days, standing
+
+    clock = clock_from(context.environ.get("TRADEKIT_CLOCK"))
+    fix = f"tradekit refresh-token {name} --login paste"
+    _, _, state, problem = next(row for row in standing(settings, clock, context.environ) if row[0] == name)
+    if state is None:
+        return Check(f"login {name}", False, problem, fix)
+    left = "does not end" if state.login_left_s is None else f"ends in {days(state.login_left_s)} days"
+    found = f"{state.login}, {left}; access token {state.access}, {state.access_left_s / 60:.0f} minutes left"
+    well = state.login in ("ok", "unknown")
+    return Check(f"login {name}", well, f"{found}; {problem}" if problem else found, fix)
 
 
 def _space(desk: Path) -> Check:

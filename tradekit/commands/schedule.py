@@ -103,7 +103,11 @@ def desk_schedule(context: "Context") -> "list[SlotSpec]":
     around_the_clock = loaded.settings.desk.calendar == "24/7"
     entries = loaded.settings.schedule
     if entries is None:
-        entries = default_schedule(around_the_clock=around_the_clock, strategies=loaded.settings.scan.strategies)
+        entries = default_schedule(
+            around_the_clock=around_the_clock,
+            strategies=loaded.settings.scan.strategies,
+            providers=bool(loaded.settings.providers),
+        )
     return parse(entries, around_the_clock=around_the_clock, place=lambda i: loaded.place("schedule", i))
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from tradekit.clock import Clock
+    from tradekit.commands._context import Context
     from tradekit.store import Store
 
 
@@ -19,7 +21,21 @@ def status(ctx: typer.Context) -> None:
     with read_store(ctx.obj) as store:
         clock = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at"))
         found = page(store, clock.now(), clock.name)
-    show({"desk": str(ctx.obj.here)} | found, ctx.obj.format)
+    show({"desk": str(ctx.obj.here)} | found | logins(ctx.obj, clock), ctx.obj.format)
+
+
+def logins(context: "Context", clock: "Clock") -> dict[str, Any]:
+    """Days left of each OAuth login; empty on a desk without providers, whose settings are not even read."""
+    if b"providers:" not in (context.here / "desk.yaml").read_bytes():
+        return {}
+    from tradekit.commands._context import read_settings
+    from tradekit.tokens import days, standing
+
+    found: dict[str, Any] = {}
+    for name, _, state, _ in standing(read_settings(context).settings, clock, context.environ):
+        left = days(state.login_left_s) if state else None
+        found[name] = {"login": state.login if state else "needed", "days_left": left}
+    return {"logins": found}
 
 
 def page(store: "Store", now: datetime, clock: str) -> dict[str, Any]:

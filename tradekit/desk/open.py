@@ -22,6 +22,7 @@ from tradekit.desk.by_hand import LEAVING, positions_left
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.dry import DryBroker
 from tradekit.desk.events import alert
+from tradekit.desk.logins import warn_of_logins
 from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.ids import run_id
 from tradekit.model import Run
@@ -319,6 +320,7 @@ def recorded_run(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
         try:
             with shielded():  # a signal finds a row that will be closed, or none
                 run = _start(desk, command, argv)
+            warn_of_logins(desk)
             yield run
             code = 0
         except TradekitError as error:

@@ -20,7 +20,11 @@ def desk_schedule(desk: Desk) -> list[SlotSpec]:
     around = desk.calendar.around_the_clock
     entries = desk.settings.schedule
     if entries is None:
-        entries = default_schedule(around_the_clock=around, strategies=desk.settings.scan.strategies)
+        entries = default_schedule(
+            around_the_clock=around,
+            strategies=desk.settings.scan.strategies,
+            providers=bool(desk.settings.providers) and desk.clock.name != "virtual",
+        )
     specs = parse_schedule(entries, around_the_clock=around, place=lambda i: desk.place("schedule", i))
     for spec in specs:
         parse(spec.run)

@@ -23,6 +23,7 @@ class NoOptions:
 
 
 VERBS: dict[str, Verb] = {
+    "refresh-token": Verb("tradekit.desk.logins:RefreshOptions", "tradekit.desk.logins:refresh_tokens"),
     "reconcile": Verb("tradekit.desk.steps:NoOptions", "tradekit.desk.reconcile:reconcile"),
     "scan": Verb("tradekit.desk.scan:ScanOptions", "tradekit.desk.scan:scan"),
     "decide": Verb("tradekit.desk.decide:DecideOptions", "tradekit.desk.decide:decide"),

@@ -14,6 +14,7 @@ from tradekit.tokens.token import Kind, Token, lifetime
 if TYPE_CHECKING:
     from tradekit.base.net import Answer  # not loaded where nothing is due
 
+SLACK_S = 5.0  # a run every 5 minutes finds a token of 24:58, and the next run would come too late
 CODES_FOR_LOGIN = frozenset({"invalid_grant", "unsupported_token_type", "interaction_required", "login_required"})
 
 
@@ -81,7 +82,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         left, due = 0.0, True
         if life is not None:
             left = (life[1] - now).total_seconds()
-            due = now >= life[0] + (life[1] - life[0]) * self.refresh_after
+            due = now >= life[0] + (life[1] - life[0]) * self.refresh_after - timedelta(seconds=SLACK_S)
         login, login_left = self._login(token, now)
         return State("valid" if left > 0 else "expired", max(0.0, left), due, login, login_left)
 
