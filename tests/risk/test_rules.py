@@ -107,6 +107,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], bool]] = 
     ("max-per-cap", {"max_per_cap": 2}, {}, {"holdings": views(2)}, False),
     ("max-per-cap", {"max_per_cap": 2}, {}, {"holdings": views(4, cap="small")}, True),
     ("max-per-cap", {"max_per_cap": 2}, {"cap": None}, {"holdings": views(2)}, True),
+    ("max-per-cap", {"max_per_cap": 2}, {"listed": False}, {"holdings": views(2)}, True),
+    ("max-per-cap", {"max_per_cap": 2}, {}, {"holdings": views(4, listed=False)}, True),
     ("max-per-cap", {}, {}, {"holdings": views(5)}, True),
     ("max-per-scan", {}, {}, {"entries_this_scan": 2}, True),
     ("max-per-scan", {}, {}, {"entries_this_scan": 3}, False),

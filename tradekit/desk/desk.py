@@ -66,6 +66,11 @@ class Desk:
         entry = self.universe.get(symbol)
         return (entry.cap if entry else None) or "mid"
 
+    def listed(self, symbol: str) -> bool:
+        """Does universe.yaml name its cap class?"""
+        entry = self.universe.get(symbol)
+        return entry is not None and entry.cap is not None
+
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter of the run row."""
         self.counts[name] = self.counts.get(name, 0) + n

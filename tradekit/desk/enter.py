@@ -283,6 +283,7 @@ def propose(
         score=decision.score,
         max_hold_s=plan.max_hold_s,
         on_open=decision.order_kind == "moo",
+        listed=desk.listed(decision.symbol),
     ), None
 
 

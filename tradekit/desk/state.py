@@ -243,6 +243,7 @@ def _held(desk: Desk, position: Position) -> "HeldView":
         working=False,
         reversal_score=mark.reversal_score if mark else None,
         reversal_at=mark.reversal_at if mark else None,
+        listed=desk.listed(position.symbol),
     )
 
 
@@ -261,6 +262,7 @@ def _working(desk: Desk, order: Order) -> "HeldView":
         working=True,
         reversal_score=None,
         reversal_at=None,
+        listed=desk.listed(order.symbol),
     )
 
 

@@ -22,12 +22,13 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     target_price: Decimal | None  # None: no target in the plan
     intent: str
     strategy: str | None
-    cap: str | None  # None: not in universe.yaml
+    cap: str | None  # of the thresholds: a symbol that universe.yaml does not list counts as mid
     sector: str | None
     kind: str | None  # leveraged | inverse | ...
     score: float | None
     max_hold_s: int | None
     on_open: bool  # a market-on-open order
+    listed: bool = True  # universe.yaml names its cap class
 
 
 class HeldView(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,7 @@ class HeldView(msgspec.Struct, frozen=True, kw_only=True):
     working: bool
     reversal_score: int | None
     reversal_at: datetime | None
+    listed: bool = True  # universe.yaml names its cap class
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,16 +14,16 @@ class MaxPerCap:
     name = "max-per-cap"
 
     def check(self, entry: Proposal, book: Book) -> Verdict:
-        """Count the symbols of the same cap class; those of unknown class are not counted."""
+        """Count the symbols of the same cap class; what universe.yaml gives no class is neither judged nor counted."""
         if self.limit is None:
             return skip(self.name, "switched off: risk.max_per_cap is not set")
-        if entry.cap is None:
+        if entry.cap is None or not entry.listed:
             return skip(
                 self.name,
                 f"universe.yaml names no cap class for {entry.symbol}",
                 limit=self.limit,
             )
-        found = sum(view.cap == entry.cap for view in occupied(book).values())
+        found = sum(view.listed and view.cap == entry.cap for view in occupied(book).values())
         words = f"{found} of {self.limit} {entry.cap} cap positions are open"
         if found < self.limit:
             return approve(self.name, words, found=found, limit=self.limit)
