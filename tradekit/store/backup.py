@@ -35,7 +35,8 @@ def backup(path: Path, target: Path) -> Path:
 def restore(source: Path, target: Path, *, application: int | None = APPLICATION_ID) -> Path:
     """Put a backup in place of `target`, which is kept as `<name>.before-restore`. Raises StoreError.
 
-    `application` is whose file it must be (None: anybody's). Nothing else may use the desk meanwhile: the caller holds writer.lock.
+    `application` is whose file it must be (None: anybody's). Nothing else may use the desk meanwhile: the caller
+    holds writer.lock.
     """
     check(source, application=application)
     if target.is_file():
