@@ -13,7 +13,7 @@ from tradekit.desk.halts import HaltOptions, halt, resume
 from tradekit.desk.monitor_exits import monitor_exits
 from tradekit.desk.operate import cancel
 from tradekit.desk.reconcile import raise_findings, reconcile
-from tradekit.errors import BrokerError, Findings
+from tradekit.errors import BrokerError, Findings, UsageError
 
 FALLS = [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40
 SETTLES = ("unique", "open-only", "none")
@@ -129,6 +129,9 @@ def test_no_client_ids_two_matches_freeze_that_symbol_and_stop_nobody_else(world
         again = decide(desk, "AAA", 100.0)
         found = enter(desk, EnterOptions(ids=(again.id,)))
         assert [veto.rule for veto in found.vetoes] == ["frozen"]
+        with pytest.raises(UsageError, match="may still be at the venue"):
+            cancel(desk, order.id)
+        desk.clock.sleep(900)
         assert cancel(desk, order.id).status == "expired"  # the operator knows what became of it
         assert frozen(desk) == {}
 

@@ -1,17 +1,21 @@
 """The operator's own changes: cancel an order, change a position's plan. Both are logged."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 
 from tradekit.desk.book import as_plan, set_levels
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.frozen import MATCH, unfreeze, why_frozen
-from tradekit.desk.orders import cancel_and_wait, note
+from tradekit.desk.match import candidates
+from tradekit.desk.orders import SURE, cancel_and_wait, note
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import reconcile
 from tradekit.errors import UsageError
 from tradekit.model import FINAL_STATUSES, Order, Position
+
+PATIENCE = timedelta(minutes=15)  # with several orders that may be the one, this long nobody closes it by hand
 
 
 def cancel(desk: Desk, name: str) -> Order:
@@ -28,11 +32,26 @@ def cancel(desk: Desk, name: str) -> Order:
         return order
     event(desk, "operator.cancel", symbol=order.symbol, ref=order.id)
     if order.status == "unknown" and order.broker_order_id is None and why_frozen(desk, order.symbol, MATCH):
-        error = "closed by the operator, who knows what became of it"
-        closed = note(desk, order, status="expired", error=error, kind="order.closed-by-hand")
-        unfreeze(desk, MATCH, order.symbol, "closed by the operator")
-        return closed
+        return _close_by_hand(desk, order)
     return cancel_and_wait(desk, order, "asked by the operator")
+
+
+def _close_by_hand(desk: Desk, order: Order) -> Order:
+    """An order that froze its symbol, and of which the operator knows that it is not there. UsageError while the venue
+    still may have it.
+    """
+    found = candidates(desk, order, desk.broker.open_orders())
+    patience = PATIENCE if found else SURE
+    if desk.clock.now() - order.created_at < patience:
+        names = ", ".join(sorted(answer.broker_order_id for answer in found)) or "nothing yet"
+        raise UsageError(
+            f"{order.id} may still be at the venue, which shows {names}",
+            f"cancel it there; after {patience.total_seconds() / 60:.0f} minutes this closes it here",
+        )
+    error = "closed by the operator, who knows what became of it"
+    closed = note(desk, order, status="expired", error=error, kind="order.closed-by-hand")
+    unfreeze(desk, MATCH, order.symbol, "closed by the operator")
+    return closed
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def _resolve_all(desk: Desk, doubtful: Sequence[Order], listed: Sequence[BrokerO
 def _resolve(desk: Desk, order: Order, listed: Sequence[BrokerOrder]) -> None:
     """Ask by id and by listing; what is found is adopted, what is absent twice is sent again or given up."""
     found = candidates(desk, order, listed)
+    if len(found) > 1 and all(x.status in FINAL_STATUSES and not x.filled_qty for x in found):
+        found = found[:1]  # whichever it is, it is over and nothing came of it
     if len(found) > 1:
         names = ", ".join(sorted(answer.broker_order_id for answer in found))
         freeze(desk, MATCH, order.symbol, f"{order.id} may be any of {names}", ref=order.id)
