@@ -128,6 +128,24 @@ def test_missed_slots_restarts_alerts_and_stale_data():
     assert found.vetoes == {"stale-quote": 1, "spread": 1}
 
 
+def test_each_missed_minute_of_monitor_exits_had_a_line_of_its_own():
+    def slot(name, due, state="missed"):
+        return Slot(name=name, session=DAY, due_at=at(due), state=state, run_id=None)
+
+    slots = [slot("monitor-exits", f"15:{n:02}") for n in range(27)]
+    slots += [slot("open-scan", "14:35"), slot("open-enter", "14:36", "failed")]
+    found = daily(day(slots=slots))
+    assert found.blind.slots[0] == {
+        "state": "missed", "name": "monitor-exits", "count": 27, "first": at("15:00"), "last": at("15:26"),
+    }  # fmt: skip
+    text = [line.strip() for line in daily_text(found, SESSION, ZoneInfo("America/New_York")).splitlines()]
+    assert [line for line in text if line.startswith(("missed", "failed slot"))] == [
+        "missed: monitor-exits 27 x, 10:00 - 10:26",
+        "missed: open-scan at 09:35",
+        "failed slot: open-enter at 09:36",
+    ]
+
+
 def test_the_text_starts_with_the_doubts_and_names_units():
     account = Account(
         at=CLOSE, equity=D(100162), cash=D("100161.73"), buying_power=D(0), desk_equity=D("100161.73"), exposure=D(0),

@@ -81,7 +81,8 @@ def _blind(blind: Blind, zone: ZoneInfo) -> list[str]:
         lines = [f"watch      {blind.exit_checks} exit checks, {gap}, {held}"]
     slots = f"{len(blind.missed_slots)} missed slots, {len(blind.failed_slots)} failed"
     lines.append(f"{INDENT}{slots}, {blind.restarts} restarts, {blind.stale_data} x stale data")
-    lines += [f"{INDENT}{word}: {visible(name)}" for word, names in _troubles(blind) for name in names]
+    lines += [f"{INDENT}{_slots(row, zone)}" for row in blind.slots]
+    lines += [f"{INDENT}failed run: {visible(name)}" for name in blind.failed_runs]
     lines.append(f"alerts     {len(blind.alerts) or 'none'}")
     for alert in blind.alerts[:SHOWN_ALERTS]:
         lines.append(f"{INDENT}{_clock(alert['at'], zone)} {alert['kind']}: {visible(str(alert['message'] or ''))}")
@@ -90,8 +91,11 @@ def _blind(blind: Blind, zone: ZoneInfo) -> list[str]:
     return lines
 
 
-def _troubles(blind: Blind) -> list[tuple[str, list[str]]]:
-    return [("missed", blind.missed_slots), ("failed slot", blind.failed_slots), ("failed run", blind.failed_runs)]
+def _slots(row: Mapping[str, Any], zone: ZoneInfo) -> str:
+    """`missed: open-scan at 09:35`, `missed: monitor-exits 27 x, 09:30 - 09:56`."""
+    word, first, last = "missed" if row["state"] == "missed" else "failed slot", row["first"], row["last"]
+    due = f"at {_clock(first, zone)}" if row["count"] == 1 else f"{row['count']} x, {_clock(first, zone)}"
+    return f"{word}: {visible(row['name'])} {due}" + (f" - {_clock(last, zone)}" if row["count"] > 1 else "")
 
 
 def _account(line: AccountLine | None, currency: str, zone: ZoneInfo) -> str:

@@ -35,6 +35,7 @@ class Blind(Record, frozen=True, kw_only=True):
     longest_gap_s: float | None
     missed_slots: list[str]
     failed_slots: list[str]
+    slots: list[dict[str, Any]]  # the missed and failed ones by state and name: count, first and last due_at
     restarts: int  # runs that were interrupted or died
     failed_runs: list[str]
     stale_data: int  # events and vetoes that named stale data
@@ -171,6 +172,7 @@ def blind(day: Day) -> Blind:
         longest_gap_s=max(((b - a).total_seconds() for a, b in gaps), default=0.0) if known else None,
         missed_slots=[slot.name for slot in day.slots if slot.state == "missed"],
         failed_slots=[slot.name for slot in day.slots if slot.state == "failed"],
+        slots=_slots_not_done(day.slots),
         restarts=sum(run.exit_code in (130, 137, 143) for run in day.runs),
         failed_runs=[f"{run.id} ({run.exit_code})" for run in day.runs if run.exit_code in (1, 4, 5, 8, 9)],
         stale_data=stale,
@@ -179,6 +181,19 @@ def blind(day: Day) -> Blind:
             for e in alerts
         ],
     )
+
+
+def _slots_not_done(slots: Sequence[Slot]) -> list[dict[str, Any]]:
+    """Missed slots, then failed ones, one row a name: a slot of every minute may be missed 390 times."""
+    times: dict[tuple[str, str], list[datetime]] = {}
+    for state in ("missed", "failed"):
+        for slot in slots:
+            if slot.state == state:
+                times.setdefault((state, slot.name), []).append(slot.due_at)
+    return [
+        {"state": state, "name": name, "count": len(due), "first": min(due), "last": max(due)}
+        for (state, name), due in times.items()
+    ]
 
 
 def result(trades: Sequence[Trade]) -> Result:
