@@ -1,8 +1,8 @@
-"""Submits whose outcome nobody knows: lost before, at or after the accept, and found by lookups only after a while.
+"""Submits whose outcome nobody knows: lost before, at or after the accept, and shown by look-ups only after a while.
 
-Each case is a small life of its own: an entry, its stop, its sale, every one of them lost in some way with a lookup lag of
-0 to 30 seconds, and reconcile at odd times between. What must hold: at most one order per intent, and no order that the
-venue took is ever called rejected or expired.
+Each case is a small life of its own: an entry, its stop, its sale, every one of them lost in some way with a look-up
+lag of 0 to 30 seconds, and reconcile at odd times between. What must hold: at most one order per intent, and no order
+that the venue took is ever called rejected or expired.
 """
 
 import random

@@ -1,8 +1,8 @@
 """A venue of the campaign's own that misbehaves on order, and a journal that does not lie.
 
-It lives in the stage's process, so killing a desk never kills it. Every accept, fill, cancel and hand trade is appended to
-`journal` in the order in which it happened; the checker believes the journal and nothing else. It shares no code with the
-paper engine: prices are the tape's, fills come in parts and late as the seed says.
+It lives in the stage's process, so killing a desk never kills it. Every accept, fill, cancel and hand trade is
+appended to `journal` in the order in which it happened; the checker believes the journal and nothing else. It shares
+no code with the paper engine: prices are the tape's, fills come in parts and late as the seed says.
 """
 
 import random
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tradekit.base.crashpoint import crash_point
 from tradekit.brokers.base import (
     BrokerAccount,
     BrokerFill,
@@ -38,7 +39,8 @@ READS = (
     "cash_flows_since",
 )
 SUBMIT_FAULTS = (
-    "drop", "lost-answer", "late-accept", "error-before", "error-after", "reject", "auth", "wrong-answer", "late-reject",
+    "drop", "lost-answer", "late-accept", "error-before", "error-after", "reject", "auth", "wrong-answer",
+    "late-reject",
 )  # fmt: skip
 READ_FAULTS = ("fail", "timeout", "stale", "empty", "double", "auth")
 CANCEL_FAULTS = ("fail", "lost-answer", "late-fill", "slow")
@@ -89,7 +91,7 @@ class Working:
 
 
 class Exchange:
-    """The venue. `faults` maps `op:n` (the n-th call of that kind) to a fault; `witness(client id)` looks into desk.db."""
+    """The venue. `faults` maps `op:n` (the n-th call of that kind) to a fault; `witness(id)` looks into desk.db."""
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class Exchange:
         self.journal: list[Entry] = []
         self.calls: dict[str, int] = defaultdict(int)
         self.injected: list[str] = []
+        self.breaches: list[str] = []  # calls that a desk made while it kept a transaction open
         self._later: list[tuple[datetime, int, Callable[[], None]]] = []
         self._past: list[tuple[datetime, dict[str, Decimal], list[BrokerOrder]]] = []
         self._began = now
@@ -129,6 +132,9 @@ class Exchange:
 
     def call(self, op: str, *args: Any) -> tuple[float, Any]:
         """One request: how long the answer takes, and the answer (an exception where it is one)."""
+        if op == "breach":
+            self.breaches.append(args[0])
+            return 0.0, None
         self.calls[op] += 1
         fault = dict(self.faults.get(f"{op}:{self.calls[op]}", {}))
         kind = fault.get("kind", "")
@@ -276,7 +282,7 @@ class Exchange:
             return 0.1, [o for o in past if self._seen(o.broker_order_id)]
         if op == "orders_since":
             return 0.1, [self._answer(o) for o in self.orders if (o.changed or o.at) >= args[0] and self._seen(o.id)]
-        found = [fill for fill, _ in self.fills if fill.at >= args[0] and fill.at <= then]
+        found = [f for f, _ in self.fills if args[0] <= f.at <= then and self._seen(f.broker_order_id)]
         if kind == "double":
             found = [*found, *reversed(found)]
         return 0.1, found
@@ -335,7 +341,8 @@ class Exchange:
             limit_price=request.limit_price, stop_price=request.stop_price, status=order.status,  # type: ignore[arg-type]
             raw_status=order.raw, filled_qty=order.filled,
             avg_price=(order.paid / order.filled).quantize(Decimal("1e-6")) if order.filled else None,
-            submitted_at=order.at, updated_at=order.changed or order.at, triggered_at=order.triggered, reason=order.reason,
+            submitted_at=order.at, updated_at=order.changed or order.at, triggered_at=order.triggered,
+            reason=order.reason,
         )  # fmt: skip
 
     # time and the tape
@@ -427,7 +434,8 @@ class Exchange:
         fill = BrokerFill(
             broker_fill_id=f"{order.id}-{k}", broker_order_id=order.id,
             client_order_id=request.client_order_id if self.profile != "none" and order.ours else None, at=self.now,
-            symbol=request.symbol, side=request.side, qty=qty, price=price, fee=fee, fee_asset="USD", fee_estimated=False,
+            symbol=request.symbol, side=request.side, qty=qty, price=price, fee=fee, fee_asset="USD",
+            fee_estimated=False,
         )  # fmt: skip
         self.fills.append((fill, order.ours))
         self._write("fill" if order.ours else "hand-fill", request, order=order.id, qty=qty, price=price)
@@ -444,7 +452,7 @@ class Exchange:
     # people at the same account
 
     def hand(self, what: str, symbol: str, qty: int) -> None:
-        """Somebody trades by hand: sells (cancelling what rests), buys, or leaves an order of his own; or the venue cancels."""
+        """Somebody trades by hand: sells (cancelling what rests), buys, leaves an order; or the venue cancels."""
         self.move_to(self.now)
         if what == "venue-cancel":
             for order in self.orders:
@@ -459,9 +467,10 @@ class Exchange:
             qty = min(qty, int(self.holdings.get(symbol, ZERO)))
         if qty <= 0:
             return
+        rests = what == "order"
         request = OrderRequest(
-            client_order_id="", symbol=symbol, side=side, qty=Decimal(qty), type="limit" if what == "order" else "market",  # type: ignore[arg-type]
-            tif="gtc", limit_price=Decimal(1) if what == "order" else None,
+            client_order_id="", symbol=symbol, side=side, qty=Decimal(qty), type="limit" if rests else "market",  # type: ignore[arg-type]
+            tif="gtc", limit_price=Decimal(1) if rests else None,
         )  # fmt: skip
         order = Working(id=f"X{len(self.orders) + 1}", request=request, at=self.now, ours=False, changed=self.now,
                         seen_to=self.now, plan=[] if what == "order" else [(self.now, Decimal(qty))])  # fmt: skip
@@ -509,8 +518,8 @@ class Remote:
     name: str = "campaign"
 
     def _call(self, op: str, *args: Any) -> Any:
-        from tradekit.base.crashpoint import crash_point
-
+        if self.inside():
+            self.link.ask("call", "breach", op)
         if op == "submit":
             self.link.tell("call", op, *args)
             crash_point("request_sent")

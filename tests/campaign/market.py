@@ -1,7 +1,7 @@
-"""A tiny market for campaigns: five symbols, one day of one-minute bars with a fall, a rise, a gap, a halt and a crash.
+"""A tiny market for campaigns: five symbols, a day of one-minute bars with a fall, a rise, a gap, a halt, a crash.
 
-The bars come from fixed shapes and a fixed seed. From 11:30 New York on every price lies far under every stop that an entry
-of the morning can have: whoever still holds anything then has a desk that does not sell.
+The bars come from fixed shapes and a fixed seed. From 11:35 New York on every price lies far under every stop that an
+entry of the morning can have: whoever still holds anything then has a desk that does not sell.
 """
 
 import atexit
@@ -107,6 +107,13 @@ END;
 CREATE TRIGGER campaign_move AFTER UPDATE OF status, filled_qty ON orders BEGIN
     INSERT INTO campaign_moves (order_id, was, became, had, has)
     VALUES (new.id, old.status, new.status, old.filled_qty, new.filled_qty);
+END;
+CREATE TABLE campaign_slots (n INTEGER PRIMARY KEY, name TEXT, due_at TEXT, state TEXT, run_id TEXT);
+CREATE TRIGGER campaign_slot AFTER INSERT ON slots BEGIN
+    INSERT INTO campaign_slots (name, due_at, state, run_id) VALUES (new.name, new.due_at, new.state, new.run_id);
+END;
+CREATE TRIGGER campaign_slot_again AFTER UPDATE ON slots BEGIN
+    INSERT INTO campaign_slots (name, due_at, state, run_id) VALUES (new.name, new.due_at, new.state, new.run_id);
 END;
 """
 

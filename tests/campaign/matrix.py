@@ -1,4 +1,4 @@
-"""Every crash point, and every turn, of each command that trades; then a second death while the next command mends it."""
+"""Every crash point and every turn of each command that trades; then a second death while the next one mends it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

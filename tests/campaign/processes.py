@@ -1,7 +1,7 @@
-"""The same campaign with whole processes: `python -m tradekit`, a store that syncs, the paper account, the host's scheduler.
+"""The same campaign with whole processes: `python -m tradekit`, a store that syncs, the host's own scheduler.
 
-Nothing here is deterministic but the schedule: who comes first is up to the machine. TRADEKIT_CLOCK gives each command its
-time; a crash point or a timer kills it. What is checked is the same, with paper.db in the place of the journal.
+Nothing here is deterministic but the schedule: who comes first is up to the machine. TRADEKIT_CLOCK gives each
+command its time; a crash point or a timer kills it. What is checked is the same, with paper.db in the place of the journal.
 """
 
 import json
@@ -83,7 +83,8 @@ class Day:
             env["TRADEKIT_CRASHPOINT"] = crash
         return subprocess.Popen(
             [sys.executable, "-m", "tradekit", "-C", str(self.folder), *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=env, cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=env,
+            cwd=self.folder,
         )  # fmt: skip
 
     def _end(self, verb: str, process: subprocess.Popen[str], timer: float | None = None) -> Ended:
@@ -121,7 +122,7 @@ class Day:
         if last.value[0]:
             yield Violation("I2", "reconcile", f"exit code {last.value[0]} on a quiet venue: {last.value[1][-300:]}")
         books = Books(self.folder / "desk.db")
-        yield from checker.converged(books, paper_journal(self.folder), paper_holdings(self.folder), {})
+        yield from checker.converged(books, paper_journal(self.folder), paper_holdings(self.folder))
         books.close()
         if (self.folder / "paper.db").exists():
             for finding in foot(self.folder / "desk.db", self.folder / "paper.db"):

@@ -1,4 +1,4 @@
-"""What a seed says will happen: commands, deaths, faults of the venue, hands at the account. Plain data, kept as JSON."""
+"""What a seed says will happen: commands, deaths, faults of the venue, hands at the account. Plain data, as JSON."""
 
 import json
 import random
@@ -27,6 +27,7 @@ class Command:
     crash: str | None = None
     kill_at: int | None = None
     starts: float = 0.0
+    kill_write: int | None = None  # dies at its n-th statement that writes
 
 
 @dataclass
@@ -69,12 +70,12 @@ def from_json(text: str) -> Schedule:
     return Schedule(**data)
 
 
-def draw(seed: int, profiles: tuple[str, ...] = PROFILES) -> Schedule:
-    """The schedule of a seed."""
+def draw(seed: int, profiles: tuple[str, ...] = PROFILES, *, hands: float = 0.15) -> Schedule:
+    """The schedule of a seed. `hands`: how often somebody trades by hand between two batches."""
     rng = random.Random(f"campaign {seed}")
     profile = rng.choices(profiles, [{"unique": 45, "open-only": 20, "none": 10, "paper": 25}[p] for p in profiles])[0]
     deadly, faulty = rng.random() < 0.75, rng.random() < 0.8
-    batches = [_batch(rng, n, deadly, profile) for n in range(rng.randint(4, 9))]
+    batches = [_batch(rng, n, deadly, profile, hands) for n in range(rng.randint(4, 9))]
     faults = _faults(rng, rng.randint(1, 7), profile) if faulty else {}
     return Schedule(
         seed=seed,
@@ -87,14 +88,14 @@ def draw(seed: int, profiles: tuple[str, ...] = PROFILES) -> Schedule:
     )
 
 
-def _batch(rng: random.Random, n: int, deadly: bool, profile: str) -> Batch:
+def _batch(rng: random.Random, n: int, deadly: bool, profile: str, by_hand: float) -> Batch:
     decide = rng.sample(SYMBOLS, rng.choice([1, 1, 2, 3])) if n == 0 or rng.random() < 0.5 else []
     size = rng.choices((1, 2, 3, 4), (35, 35, 20, 10))[0]
     commands = [_command(rng, deadly) for _ in range(size)]
     if decide and not any(c.verb == "enter" for c in commands):
         commands[0] = Command("enter", crash=commands[0].crash, kill_at=commands[0].kill_at)
     hands: list[tuple[str, str, int]] = []
-    if profile != "paper" and n > 1 and rng.random() < 0.15:
+    if profile != "paper" and n > 1 and rng.random() < by_hand:
         what = rng.choice(["sell", "buy", "order", "venue-cancel"])
         hands.append((what, rng.choice(SYMBOLS), rng.choice([1, 5, 20, 200])))
     after = rng.choice([0.0, 3.0, 11.0, 20.0, 60.0, 61.0, 120.0, 240.0, 420.0])
@@ -112,13 +113,16 @@ def _command(rng: random.Random, deadly: bool) -> Command:
         args = [str(rng.randrange(3))]
     elif verb == "run-slot":
         args = [rng.choice(["monitor-exits", "check"])]
-    crash = kill_at = None
+    crash = kill_at = kill_write = None
     if deadly and rng.random() < 0.3:
-        if rng.random() < 0.5:
+        how = rng.random()
+        if how < 0.45:
             crash = f"{rng.choice(POINTS)}:{rng.choice([1, 1, 1, 2, 3])}"
-        else:
+        elif how < 0.8:
             kill_at = int(rng.expovariate(1 / 18)) + 1
-    return Command(verb, args, crash, kill_at, rng.choice([0.0, 0.0, 0.05, 0.4, 2.0]))
+        else:
+            kill_write = int(rng.expovariate(1 / 25)) + 1
+    return Command(verb, args, crash, kill_at, rng.choice([0.0, 0.0, 0.05, 0.4, 2.0]), kill_write)
 
 
 def _faults(rng: random.Random, count: int, profile: str) -> dict[str, dict[str, Any]]:

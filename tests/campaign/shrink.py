@@ -43,7 +43,7 @@ def candidates(schedule: Schedule) -> Iterator[Schedule]:
                 yield _with(schedule, n, lambda b, k=k: b.commands.pop(k))  # type: ignore[misc]
     for n, batch in enumerate(schedule.batches):
         for k, command in enumerate(batch.commands):
-            if command.crash or command.kill_at or command.starts:
+            if command.crash or command.kill_at or command.kill_write or command.starts:
                 yield _with(schedule, n, lambda b, k=k, c=command: _calm(b.commands, k, c))  # type: ignore[misc]
         for k in range(len(batch.hands)):
             yield _with(schedule, n, lambda b, k=k: b.hands.pop(k))  # type: ignore[misc]

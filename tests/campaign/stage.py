@@ -1,9 +1,9 @@
 """Real processes on a stage: forked from a warm parent, one moving at a time, in an order that a seed decides.
 
-A child stops at every call to the venue, before and after every transaction, where it would wait for a lock and where it would
-sleep, and tells the stage so over a socket. The stage picks who goes on, keeps the one virtual clock, answers for the venue
-and kills with SIGKILL where the schedule says so. Locks, files and deaths are real; only time and turn are not, so the
-same seed gives the same run.
+A child stops at every call to the venue, before and after every transaction, where it would wait for a lock and where
+it would sleep, and tells the stage so over a socket. The stage picks who goes on, keeps the one virtual clock, answers
+for the venue and kills with SIGKILL where the schedule says so. Locks, files and deaths are real; only time and turn
+are not, so the same seed gives the same run.
 """
 
 import gc
@@ -13,15 +13,15 @@ import random
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from tradekit.base import crashpoint, interrupts, locks
-from tradekit.errors import Busy
 from tradekit.store import Store
+from tradekit.store.connection import Db
 
 STUCK = 20_000  # turns of one batch: more is an endless loop
 
@@ -94,6 +94,13 @@ class StageClock:
         return self.now().timestamp()
 
 
+class HostClock(StageClock):
+    """What a lock waits by: each of its naps lasts until somebody else has moved."""
+
+    def sleep(self, seconds: float) -> None:
+        self._link.ask("nap")
+
+
 @dataclass
 class Act:
     """One process to be: `play(link)` gives its exit code and what it said. `kill_at`: the turn at which it dies."""
@@ -103,6 +110,7 @@ class Act:
     crash: str | None = None  # name[:n] for TRADEKIT_CRASHPOINT
     kill_at: int | None = None
     starts: float = 0.0  # seconds after the batch
+    kill_write: int | None = None  # the statement that writes at which it dies
 
 
 @dataclass
@@ -124,10 +132,8 @@ class _Actor:
     wake: datetime
     turns: int = 0
     answer: Any = None
-    waits_until: datetime | None = None  # for a lock
-    polled: int = -1
+    naps_since: int | None = None  # waits for a lock since this much had moved
     last: str = "start"
-    venue_done: list[Callable[[], Any]] = field(default_factory=list)
 
 
 class Stage:
@@ -146,15 +152,17 @@ class Stage:
         ended: list[Ended] = []
         progress = 0
         try:
-            for turn in range(STUCK):
+            for _ in range(STUCK):
                 if not actors:
                     return ended
                 ready = [
                     a for a in actors
-                    if a.wake <= self.now and (a.waits_until is None or a.polled < progress or a.waits_until <= self.now)
+                    if a.wake <= self.now and (a.naps_since is None or a.naps_since < progress)
                 ]  # fmt: skip
                 if not ready:
-                    self.move_to(min(self._next(a) for a in actors))
+                    asleep = [a.wake for a in actors if a.naps_since is None]
+                    self.move_to(min(asleep, default=self.now + timedelta(seconds=1)))
+                    progress += 1  # whoever waits for a lock looks at the time
                     continue
                 actor = self._rng.choice(ready)
                 actor.turns += 1
@@ -166,14 +174,14 @@ class Stage:
                     ended.append(Ended(actor.act.name, True, None, self.now, actor.last))
                     progress += 1
                     continue
-                waiting = actor.waits_until is not None
+                napping = actor.naps_since is not None
                 over = self._turn(actor, progress)
                 if over is not None:
                     actors.remove(actor)
                     ended.append(over)
-                if not (waiting and actor.waits_until is not None):
+                if not (napping and actor.naps_since is not None):
                     progress += 1
-            raise RuntimeError(f"endless: {[(a.act.name, a.last) for a in actors]} after {turn} turns")
+            raise RuntimeError(f"endless: {[(a.act.name, a.last) for a in actors]} after {STUCK} turns")
         finally:
             for actor in actors:
                 os.kill(actor.pid, signal.SIGKILL)
@@ -183,10 +191,6 @@ class Stage:
         """Let time pass."""
         self.now = max(self.now, now)
         self.tick(self.now)
-
-    @staticmethod
-    def _next(actor: _Actor) -> datetime:
-        return actor.wake if actor.waits_until is None else max(actor.wake, actor.waits_until)
 
     def _fork(self, act: Act) -> _Actor:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -201,8 +205,6 @@ class Stage:
 
     def _turn(self, actor: _Actor, progress: int) -> Ended | None:
         """Let one process go on to its next stop."""
-        if actor.waits_until is not None:
-            actor.answer = "over" if actor.waits_until <= self.now else "retry"
         try:
             actor.line.send(pickle.dumps((self.now, actor.answer)))
             data = actor.line.recv(1 << 22)
@@ -214,13 +216,7 @@ class Stage:
             return Ended(actor.act.name, True, None, self.now, actor.act.crash or actor.last)
         kind, words = pickle.loads(data)
         actor.last = f"{kind} {words[0] if words else ''}".strip()
-        if kind == "lock":
-            wait_s, first = words
-            if first or actor.waits_until is None:
-                actor.waits_until = self.now + timedelta(seconds=wait_s)
-            actor.polled = progress
-            return None
-        actor.waits_until = None
+        actor.naps_since = progress if kind == "nap" else None
         if kind == "done":
             actor.line.send(pickle.dumps((self.now, None)))
             self._bury(actor)
@@ -249,7 +245,7 @@ def _live(act: Act, link: Link) -> None:
         link.hear()
         if act.crash:
             os.environ[crashpoint.VARIABLE] = act.crash
-        with turns(link):
+        with turns(link), dies_writing(act.kill_write):
             value = act.play(link)
         link.ask("done", value)
     except BaseException:
@@ -262,7 +258,7 @@ def _live(act: Act, link: Link) -> None:
 @contextmanager
 def turns(link: Link) -> Iterator[None]:
     """Stop at transactions and locks while this lasts."""
-    whole, wait = Store.transaction, locks.Lock._wait
+    whole, clock = Store.transaction, locks.SystemClock
 
     @contextmanager
     def transaction(store: Store, low: bool = False) -> Iterator[None]:
@@ -273,24 +269,35 @@ def turns(link: Link) -> Iterator[None]:
         link.ask("turn", "begin")
         with whole(store, low):
             yield
+            link.ask("turn", "commit")  # who dies here leaves half a transaction for SQLite to undo
         link.ask("turn", "committed")
 
-    def wait_for(lock: locks.Lock) -> None:
-        first = True
-        while lock.wait_s > 0:
-            verdict = link.ask("lock", lock.wait_s, first)
-            first = False
-            if locks._try(lock._fd):
-                return
-            if verdict == "over":
-                break
-        raise Busy(f"{lock.what}: another process holds {lock.path.name}", "wait until it is done, or stop it")
-
     Store.transaction = transaction  # type: ignore[method-assign]
-    locks.Lock._wait = wait_for  # type: ignore[method-assign]
+    locks.SystemClock = lambda: HostClock(link)  # type: ignore[assignment,misc]
     crashpoint._passed.clear()
     interrupts._State.depth = 0
     try:
         yield
     finally:
-        Store.transaction, locks.Lock._wait = whole, wait  # type: ignore[method-assign]
+        Store.transaction, locks.SystemClock = whole, clock  # type: ignore[method-assign,misc]
+
+
+@contextmanager
+def dies_writing(nth: int | None) -> Iterator[None]:
+    """SIGKILL just before the n-th statement that writes; in the middle of a transaction as a rule."""
+    if nth is None:
+        yield
+        return
+    run, seen = Db.run, [0]
+
+    def count(db: Db, sql: str, values: Sequence[Any] = ()) -> int:
+        seen[0] += 1
+        if seen[0] == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(db, sql, values)
+
+    Db.run = count  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Db.run = run  # type: ignore[method-assign]
