@@ -212,10 +212,9 @@ def _meant(word: str, known: Any) -> str:
 
 
 def default_schedule(
-    *, around_the_clock: bool = False, strategies: Sequence[str] = ("momentum",), providers: bool = False
+    *, around_the_clock: bool = False, strategies: Sequence[str] = ("momentum",)
 ) -> list[dict[str, Any]]:
-    """The schedule of a desk whose desk.yaml has none, in the same form; `providers`: it has OAuth logins."""
-    logins: list[dict[str, Any]] = [{"every": "5m", "run": "refresh-token --all"}] if providers else []
+    """The schedule of a desk whose desk.yaml has none, in the same form."""
     if around_the_clock:
         return [
             {"at": "00:05", "run": "reconcile"},
@@ -225,7 +224,6 @@ def default_schedule(
             {"every": "1m", "run": "monitor-exits"},
             {"every": "30m", "from": "00:30", "to": "24:00", "run": "jobs track"},
             {"at": "23:55", "run": "jobs snapshot"},
-            *logins,
         ]
     entries: list[dict[str, Any]] = [{"at": "open-30m", "run": "reconcile"}]
     if "market-on-open" in strategies:
@@ -242,8 +240,14 @@ def default_schedule(
         {"every": "1m", "from": "open", "to": "close+2m", "run": "monitor-exits"},
         {"every": "30m", "from": "open+30m", "to": "close", "run": "jobs track"},
         {"at": "close+5m", "run": "jobs snapshot"},
-        *logins,
     ]
+
+
+def with_logins(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The schedule of a desk with OAuth logins: they are refreshed all day, unless an entry does it already."""
+    if any(str(entry.get("run") or "").startswith("refresh-token") for entry in entries):
+        return list(entries)
+    return [*entries, {"every": "5m", "run": "refresh-token --all"}]
 
 
 def _flow(name: str, when: dict[str, Any], option: str) -> list[dict[str, Any]]:

@@ -97,17 +97,15 @@ def crontab(
 def desk_schedule(context: "Context") -> "list[SlotSpec]":
     """The desk's schedule, or the default one. ConfigError names entry and line."""
     from tradekit.commands._context import read_settings
-    from tradekit.schedule import default_schedule, parse
+    from tradekit.schedule import default_schedule, parse, with_logins
 
     loaded = read_settings(context)
     around_the_clock = loaded.settings.desk.calendar == "24/7"
     entries = loaded.settings.schedule
     if entries is None:
-        entries = default_schedule(
-            around_the_clock=around_the_clock,
-            strategies=loaded.settings.scan.strategies,
-            providers=bool(loaded.settings.providers),
-        )
+        entries = default_schedule(around_the_clock=around_the_clock, strategies=loaded.settings.scan.strategies)
+    if loaded.settings.providers:
+        entries = with_logins(entries)
     return parse(entries, around_the_clock=around_the_clock, place=lambda i: loaded.place("schedule", i))
 
 
