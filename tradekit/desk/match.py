@@ -41,11 +41,14 @@ def of(order: Order, listed: Sequence[BrokerOrder]) -> BrokerOrder | None:
 
 def lookup(desk: Desk, order: Order) -> BrokerOrder | None:
     """An order that the venue has accepted before, as it is there now. None: it does not know it."""
-    if desk.broker.capabilities.client_ids == "unique" or order.broker_order_id is None:
-        if desk.broker.capabilities.client_ids == "none":
-            return None
+    ids = desk.broker.capabilities.client_ids
+    if ids == "unique" or (order.broker_order_id is None and ids != "none"):
         return desk.broker.order(order.client_order_id)
-    return desk.broker.order_by_broker_id(order.broker_order_id)
+    found = desk.broker.order_by_broker_id(order.broker_order_id) if order.broker_order_id else None
+    if found is not None or ids != "none":
+        return found
+    alike = _alike(desk, order, ())  # the id in its answer may have been a wrong one
+    return alike[0] if len(alike) == 1 else None
 
 
 def row_of(desk: Desk, answer: BrokerOrder) -> Order | None:

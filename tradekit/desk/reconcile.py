@@ -138,6 +138,9 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
         return
     split = notice_splits(desk, there)
     note_foreign(desk, owned, {symbol: qty for symbol, qty in there.items() if symbol not in split})
+    for key in desk.store.meta.under("missing:"):
+        if key.removeprefix("missing:") not in owned:
+            desk.store.meta.set(key, None)  # it was our own sale after all
     for symbol, qty in owned.items():
         if symbol not in split:
             _missing(desk, symbol, qty - max(ZERO, there.get(symbol, ZERO)), symbol in unsettled)
