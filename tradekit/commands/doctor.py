@@ -61,7 +61,8 @@ def examine(context: "Context") -> Iterator[Check]:
         ("sqlite", lambda: _sqlite(desk)),
         ("file system", lambda: _file_system(desk)),
         ("sessions", lambda: _sessions(context, settings)),
-        ("bars", lambda: _database(desk / settings.market.bars, "bars", "tradekit data import FILE... --timeframe 1d")),
+        ("bars", lambda: _database(_bars(desk, settings), "bars", "tradekit data import FILE... --timeframe 1d")),
+        ("benchmark", lambda: _benchmark(desk, settings)),
         ("paper.db", lambda: _database(desk / "paper.db", "paper.db", "")),
         ("file modes", lambda: _modes(desk)),
         ("disk space", lambda: _space(desk)),
@@ -200,6 +201,38 @@ def _database(path: Path, name: str, fix: str) -> Check:
         return Check(name, True, f"no {path.name} yet", fix)
     check(path)
     return Check(name, True, f"sound, {_size(path)}")
+
+
+def _benchmark(desk: Path, settings: "Settings") -> Check:
+    """Has the market context anything to look at? Without it the desk trades on, as if the market went sideways."""
+    from tradekit.market.bars import BarStore
+
+    name, path = settings.desk.benchmark, _bars(desk, settings)
+    if name is None:
+        return Check("benchmark", True, "none: desk.benchmark is null, the regime is unknown and counts as sideways")
+    if not path.exists():
+        return Check("benchmark", True, f"{name}: no bars of anything yet")
+    with BarStore(path) as bars:
+        series = bars.series(name)
+    if not series:
+        found = f"no bars of {name}: the regime is unknown and counts as sideways (desk.benchmark)"
+        return Check("benchmark", True, found)
+    steps = ", ".join(sorted({f"{s.timeframe_s} s" if s.timeframe_s < 86400 else "1d" for s in series}))
+    return Check("benchmark", True, f"{name}: {steps}, until {max(s.last for s in series)}")
+
+
+def _bars(desk: Path, settings: "Settings") -> Path:
+    """The file of bars; a replay looks at its parent's."""
+    from tradekit.store import open_store
+
+    try:
+        store = open_store(desk / "desk.db", readonly=True)
+    except StoreError:
+        return desk / settings.market.bars
+    try:
+        return desk / (store.meta.get("bars") or settings.market.bars)
+    finally:
+        store.close()
 
 
 def _modes(desk: Path) -> Check:

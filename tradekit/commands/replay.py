@@ -27,13 +27,13 @@ def replay(
 
     Prints the new desk's folder. The same replay asked again is not run again; Ctrl-C leaves nothing behind.
     """
-    from tradekit.commands._output import show
+    from tradekit.commands._output import say, show
     from tradekit.commands._progress import progress_bar
     from tradekit.research.replay import options_from, replay
 
     options = options_from(ctx.obj.here, day, to=to, until=until, out=out, force=force)
     with progress_bar(f"replay {day}", quiet=ctx.obj.quiet) as progress:
-        path = replay(ctx.obj.here, options, progress)
+        path = replay(ctx.obj.here, options, progress, say)
     if ctx.obj.format == "table":
         print(path)
     else:

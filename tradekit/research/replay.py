@@ -47,8 +47,9 @@ def replay(
     parent: Path,
     options: ReplayOptions,
     progress: Progress = lambda done, total, at: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Replay the sessions and give the path of the desk that lived them.
+    """Replay the sessions and give the path of the desk that lived them; `say` hears what is missing.
 
     The same question asked again gives the stored replay. Nothing is left behind by a replay that did not finish.
     Raises UsageError (no session, out of the way), DataError (no bars).
@@ -58,9 +59,9 @@ def replay(
     if _done_before(target, marker, options.force):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _workshop(target) as folder:
+    with _workshop(parent, target) as folder:
         _furnish(parent, folder, target, marker)
-        _live(folder, options, progress)
+        _live(folder, options, progress, say)
         if target.exists():
             shutil.rmtree(target)
         folder.rename(target)
@@ -137,19 +138,22 @@ def _done_before(target: Path, marker: Marker, force: bool) -> bool:
 
 
 @contextmanager
-def _workshop(target: Path) -> Iterator[Path]:
+def _workshop(parent: Path, target: Path) -> Iterator[Path]:
     """A folder beside the target that is gone unless it was renamed; what a killed replay left is swept first.
 
-    Raises Busy where the same replay is being made.
+    The lock lies with those of the parent desk: the folder of --out is somebody else's. Raises Busy where the same
+    replay is being made.
     """
-    with Lock(target.parent / f".{target.name}.lock", what=f"replay into {target}"):
-        for left in target.parent.glob(f".{target.name}-*"):
+    key = blake2s(f"{parent.resolve()}|{target.resolve()}".encode(), digest_size=4).hexdigest()
+    (parent / "locks").mkdir(mode=0o700, exist_ok=True)
+    with Lock(parent / "locks" / f"replay-{key}.lock", what=f"replay into {target}"):
+        for left in target.parent.glob(f".{target.name}-{key}-*"):
             shutil.rmtree(left, ignore_errors=True)
-        yield from _fresh(target)
+        yield from _fresh(target, key)
 
 
-def _fresh(target: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+def _fresh(target: Path, key: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-{key}-", dir=target.parent))
     try:
         yield folder
     finally:
@@ -163,6 +167,7 @@ def _furnish(parent: Path, folder: Path, target: Path, marker: Marker) -> None:
             shutil.copyfile(parent / name, folder / name)
             (folder / name).chmod(0o600)
     (folder / MARKER).write_bytes(msgspec.json.encode(marker))
+    (folder / MARKER).chmod(0o600)
     (folder / "locks").mkdir(mode=0o700)
     settings = load_settings(parent).settings
     mother = open_store(parent / "desk.db", readonly=True)
@@ -185,7 +190,7 @@ def _furnish(parent: Path, folder: Path, target: Path, marker: Marker) -> None:
         mother.close()
 
 
-def _live(folder: Path, options: ReplayOptions, progress: Progress) -> None:
+def _live(folder: Path, options: ReplayOptions, progress: Progress, say: Callable[[str], None]) -> None:
     store = open_store(folder / "desk.db", synchronous="OFF")
     clock = ManualClock(datetime.combine(options.first, time(), UTC))
     try:
@@ -193,6 +198,7 @@ def _live(folder: Path, options: ReplayOptions, progress: Progress) -> None:
         desk.say = lambda text: None  # alerts of that day are in its events
         sessions = desk.calendar.between(options.first, options.last)
         _check(desk, sessions, options)
+        _warn_of_benchmark(desk, sessions, say)
         _walk(desk, clock, sessions, options.until, progress)
     finally:
         store.close()
@@ -212,6 +218,18 @@ def _check(desk: Desk, sessions: Sequence[Session], options: ReplayOptions) -> N
         raise DataError(
             f"there are no intraday bars for {_name(options)}",
             "tradekit data import FILE --timeframe 1m (tradekit data list)",
+        )
+
+
+def _warn_of_benchmark(desk: Desk, sessions: Sequence[Session], say: Callable[[str], None]) -> None:
+    """One line where the benchmark has no bars of a day: regime and market context are then of before, or unknown."""
+    name = desk.settings.desk.benchmark
+    days = [str(session.day) for session in sessions if name and desk.market.bar_seconds(name, session.day) is None]
+    if days:
+        when = ", ".join(days[:3]) + (f" and {len(days) - 3} more days" if len(days) > 3 else "")
+        say(
+            f"benchmark {name} has no bars of {when}: the regime is that of its last close, or unknown (sideways); "
+            "tradekit config set desk.benchmark null goes without"
         )
 
 

@@ -166,8 +166,10 @@ def _cache_folder() -> Path:
 
 
 def _make_folder(folder: Path) -> None:
+    """With its missing parents, each for the owner alone: mkdir gives its mode to the last one only."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in [*reversed(folder.parents), folder]:
+            each.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise StoreError(f"{folder}: {error.strerror}", f"make {folder.parent} writable") from error
 

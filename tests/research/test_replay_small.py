@@ -1,0 +1,53 @@
+"""Replays of an hour of one symbol: what is said, what is left behind, who may read it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+START = datetime(2026, 2, 13, 14, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def desk(line, new_desk):
+    """A desk of preset day with sixty minutes of AAA and nothing of its benchmark."""
+    made = new_desk()
+    rows = [f"AAA,{(START + timedelta(minutes=i)).isoformat()},100,100.1,99.9,100,1000" for i in range(60)]
+    (made.parent / "m.csv").write_text("\n".join(["symbol,ts,open,high,low,close,volume", *rows]))
+    assert line("-C", made, "data", "import", made.parent / "m.csv", "--timeframe", "1m").returncode == 0
+    return made
+
+
+def test_a_missing_benchmark_went_unsaid(desk, line):
+    done = line("-C", desk, "replay", "2026-02-13", "--until", "09:40")
+    assert done.returncode == 0, done.stderr
+    assert [row for row in done.stderr.splitlines() if "benchmark" in row] == [
+        "benchmark SPY has no bars of 2026-02-13: the regime is that of its last close, or unknown (sideways); "
+        "tradekit config set desk.benchmark null goes without"
+    ]
+    rows = {row["check"]: row for row in json.loads(line("-C", desk, "doctor", "--json").stdout)}
+    assert rows["benchmark"]["ok"]
+    assert rows["benchmark"]["found"].startswith("no bars of SPY: the regime is unknown")
+    assert line("-C", desk, "config", "set", "desk.benchmark", "AAA").returncode == 0
+    done = line("-C", desk, "replay", "2026-02-13", "--until", "09:40", "--force")
+    assert "benchmark" not in done.stderr
+    rows = {row["check"]: row for row in json.loads(line("-C", desk, "doctor", "--json").stdout)}
+    assert rows["benchmark"]["found"] == "AAA: 60 s, until 2026-02-13"
+
+
+def test_a_replay_elsewhere_left_its_lock_there(desk, line, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert line("-C", desk, "replay", "2026-02-13", "--until", "09:35", "--out", tmp_path / "out" / "r").returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["r"]
+    assert [path.name for path in (desk / "locks").glob("replay-*.lock")]
+
+
+def test_doctor_found_a_replay_and_its_backup_readable_by_others(desk, line):
+    assert line("-C", desk, "replay", "2026-02-13", "--until", "09:35").returncode == 0
+    replayed = desk / "replays" / "2026-02-13"
+    for where in (desk, replayed):
+        assert line("-C", where, "backup").returncode == 0
+        assert [path for path in where.rglob("*") if path.stat().st_mode & 0o077] == []
+        done = line("-C", where, "doctor", "--json")
+        assert done.returncode == 0, done.stderr
+        assert "sound" in next(row["found"] for row in json.loads(done.stdout) if row["check"] == "bars")
