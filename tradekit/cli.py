@@ -95,6 +95,15 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "risk": ("report_risk:risk", "How close each limit came."),
             "poor-signals": ("report_poor_signals:poor_signals", "Trades that a reversal ended."),
         },
+        "analyze": {
+            "entry-timing": ("analyze:entry_timing", "Were the picks late, or the entries?"),
+            "price-movement": ("analyze:price_movement", "What the price did after entries and exits."),
+            "targets": ("analyze:targets", "Which targets could have been reached."),
+            "what-if": ("analyze:what_if", "The same entries with other plans."),
+            "missed": ("analyze:missed", "What was not bought, and why."),
+            "symbol": ("analyze:symbol", "One symbol's history with this desk."),
+            "signals": ("analyze:signals", "Which features separated winners from losers."),
+        },
     },
     "Running": {
         "jobs": {

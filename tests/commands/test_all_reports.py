@@ -9,6 +9,7 @@ from tests.reports.evening import all_desks
 pytestmark = pytest.mark.filterwarnings("error")
 REPORTS = ("daily", "fills", "funnel", "overnight", "weekly", "monthly", "exits", "vetoes", "metrics", "risk",
            "poor-signals")  # fmt: skip
+ANALYSES = ("entry-timing", "price-movement", "targets", "missed", "symbol AAPL", "signals", "what-if")
 
 
 @pytest.fixture(scope="module")
@@ -16,11 +17,11 @@ def desks(tmp_path_factory):
     return all_desks(tmp_path_factory.mktemp("desks"))
 
 
-@pytest.mark.parametrize("report", REPORTS)
+@pytest.mark.parametrize("report", [*(f"report {name}" for name in REPORTS), *(f"analyze {n}" for n in ANALYSES)])
 @pytest.mark.parametrize("kind", ["empty", "losers", "open", "mixed"])
 def test_a_report_prints_in_every_format(desks, line, kind, report):
     for format in ("table", "json", "jsonl", "csv"):
-        done = line("report", report, "--format", format, "-C", desks[kind])
+        done = line(*report.split(), "--format", format, "-C", desks[kind])
         assert done.returncode in (0, 7), done.stderr
         assert "nan" not in done.stdout.lower().split() and "inf" not in done.stdout.lower().split()
         if format == "json":
@@ -57,6 +58,6 @@ def test_a_range_narrows(desks, line):
 
 
 def test_contradictions_are_refused(desks, line):
-    for words in (("--session", "2026-02-13", "--since", "2026-02-01"), ("--since", "2026-02-13", "--until", "2026-02-01"),
-                  ("--since", "soon")):  # fmt: skip
-        assert line("report", "exits", *words, "-C", desks["mixed"]).returncode == 2
+    wrong = ["--session 2026-02-13 --since 2026-02-01", "--since 2026-02-13 --until 2026-02-01", "--since soon"]
+    for words in wrong:
+        assert line("report", "exits", *words.split(), "-C", desks["mixed"]).returncode == 2
