@@ -132,7 +132,7 @@ def days_of(n, trades_a_day, path):
 
 def test_a_plan_that_is_really_better_is_found_and_too_few_trades_get_no_advice():
     """Every trade dips 1.5 % and then rises 5 %: a stop of 1 % always loses, one of 2 % always wins."""
-    cases, bars = days_of(22, 5, lambda d, t: [*[100] * 7, (100, 100, 98.5, 98.5), *[105] * 60])
+    cases, bars = days_of(22, 5, lambda d, t: [*[100] * 7, (100, 100, 98.5, 98.5), 98.5, 98.5, *[105] * 60])
     summary, lines = what_if(cases, bars, GRID, FREE)
     assert (summary.trades, summary.sessions, summary.settings) == (110, 22, 9)
     assert summary.best["stop"] == 0.02
