@@ -23,18 +23,18 @@ SAME = Fraction(1)
 def notice_splits(desk: Desk, there: Mapping[str, Decimal]) -> set[str]:
     """Look at every position that was held overnight. Gives the symbols that are frozen for a split."""
     today = desk.calendar.day(desk.clock.now())
-    found = set()
-    for position in desk.store.positions.open():
-        if position.session < today and _suspected(desk, position, there.get(position.symbol, ZERO)):
-            found.add(position.symbol)
-    return found
+    held = [position for position in desk.store.positions.open() if position.session < today]
+    if not held:
+        return set()
+    settled = desk.store.meta.under("split-ok:")
+    asked = [p for p in held if settled.get(f"split-ok:{p.symbol}") != today.isoformat()]
+    extra = desk.store.unmanaged()
+    return {p.symbol for p in asked if _suspected(desk, p, there.get(p.symbol, ZERO), extra.get(p.symbol, ZERO))}
 
 
-def _suspected(desk: Desk, position: Position, there: Decimal) -> bool:
-    symbol, today = position.symbol, desk.calendar.day(desk.clock.now())
-    if desk.store.meta.get(f"split-ok:{symbol}") == today.isoformat():
-        return False
-    price, qty = _by_price(desk, symbol), _by_quantity(desk, position, there)
+def _suspected(desk: Desk, position: Position, there: Decimal, extra: Decimal) -> bool:
+    symbol = position.symbol
+    price, qty = _by_price(desk, symbol), _by_quantity(position.qty + extra, there)
     if qty == SAME and price in (SAME, None) or (qty != SAME and price == SAME):
         _clear(desk, symbol)  # shares that came without a price move were bought by hand
         return False
@@ -59,10 +59,9 @@ def _by_price(desk: Desk, symbol: str) -> Fraction | None:
     return SAME if not split else Fraction(round(ratio)) if ratio > 1 else Fraction(1, round(1 / ratio))
 
 
-def _by_quantity(desk: Desk, position: Position, there: Decimal) -> Fraction:
+def _by_quantity(before: Decimal, there: Decimal) -> Fraction:
     """The whole factor by which the account's shares changed since the last look; 1: no such jump."""
-    before = position.qty + desk.store.unmanaged().get(position.symbol, ZERO)
-    if there <= 0 or before <= 0:
+    if there <= 0 or before <= 0 or there == before:
         return SAME
     ratio = Fraction(there) / Fraction(before)
     whole = ratio.denominator == 1 or ratio.numerator == 1

@@ -27,16 +27,22 @@ def candidates(desk: Desk, order: Order, listed: Sequence[BrokerOrder]) -> list[
 
 def of(order: Order, listed: Sequence[BrokerOrder]) -> BrokerOrder | None:
     """Our order among those listed: by client id, and by the venue's id where there is no other."""
-    for answer in listed:
-        if answer.client_order_id:
-            if answer.client_order_id == order.client_order_id and order.broker_order_id in (
-                None,
-                answer.broker_order_id,
-            ):
-                return answer
-        elif answer.broker_order_id == order.broker_order_id:
-            return answer
-    return next((x for x in listed if x.client_order_id == order.client_order_id), None)
+    return Listing(listed).get(order)
+
+
+class Listing:
+    """Working orders just read, to be found by their ids."""
+
+    def __init__(self, listed: Sequence[BrokerOrder]) -> None:
+        self._by_client = {answer.client_order_id: answer for answer in listed if answer.client_order_id}
+        self._by_broker = {answer.broker_order_id: answer for answer in listed}
+
+    def get(self, order: Order) -> BrokerOrder | None:
+        """Our order: the venue's id where it names no other client's order, else the client id."""
+        found = self._by_broker.get(order.broker_order_id) if order.broker_order_id else None
+        if found is not None and found.client_order_id in (None, "", order.client_order_id):
+            return found
+        return self._by_client.get(order.client_order_id)
 
 
 def lookup(desk: Desk, order: Order) -> BrokerOrder | None:

@@ -12,7 +12,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
-from tradekit.desk.frozen import SPLIT, why_frozen
+from tradekit.desk.frozen import SPLIT, frozen
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import SILENCE
 from tradekit.desk.plans import held_of, plan_levels
@@ -65,10 +65,11 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
         return []
     orders, marks = escalate_triggered(desk, trouble.listed), []
     known, state_for = desk.store.marks.of_open(), _states(desk)
+    unscaled = {symbol for kind, symbol in frozen(desk) if kind == SPLIT}
     for position in positions:
         mark = known.get(position.id) or _first_mark(desk, position)
         with one_symbol(desk, position.symbol):
-            seen = look(desk, position, mark, state_for(position, mark))
+            seen = look(desk, position, mark, state_for(position, mark), priced=position.symbol not in unscaled)
             marks.append(seen.mark)
             order = leave(desk, position, seen)
             if order is not None:
@@ -95,12 +96,13 @@ def _states(desk: Desk) -> Callable[[Position, Mark], State]:
     return state
 
 
-def look(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
+def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bool = True) -> Seen:
     """Judge the complete bars since the last pass, in order, then the present moment.
 
-    Without data, or while a split is suspected, only the rules that need no price are judged.
+    Without data, or with prices that a split may have moved (`priced` is False), only the rules that need no price
+    are judged.
     """
-    bars = None if why_frozen(desk, position.symbol, SPLIT) else _bars(desk, position.symbol, mark.judged_to)
+    bars = _bars(desk, position.symbol, mark.judged_to) if priced else None
     if bars is None:
         return _blind(desk, position, mark, state)
     plan, held = plan_levels(desk, position), held_of(position, mark)

@@ -40,11 +40,11 @@ def protect(
     resting = live_protection(desk, position, live)
     if level is None or "stop" not in desk.broker.capabilities.order_types:
         return None
-    if why_frozen(desk, position.symbol, SPLIT) is not None:
-        return None
     if resting is not None and resting.status in ("intended", "unknown"):
         return None  # reconcile settles it first
     if resting is not None and _covers(resting, position, level):
+        return None
+    if why_frozen(desk, position.symbol, SPLIT) is not None:
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)

@@ -138,12 +138,14 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
         return
     split = notice_splits(desk, there)
     note_foreign(desk, owned, {symbol: qty for symbol, qty in there.items() if symbol not in split})
-    for key in desk.store.meta.under("missing:"):
+    absent = desk.store.meta.under("missing:")
+    for key in absent:
         if key.removeprefix("missing:") not in owned:
             desk.store.meta.set(key, None)  # it was our own sale after all
     for symbol, qty in owned.items():
         if symbol not in split:
-            _missing(desk, symbol, qty - max(ZERO, there.get(symbol, ZERO)), symbol in unsettled)
+            missing = ZERO if symbol in unsettled else qty - max(ZERO, there.get(symbol, ZERO))
+            _missing(desk, symbol, missing, absent.get(f"missing:{symbol}"))
 
 
 def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
@@ -156,10 +158,10 @@ def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
     return True
 
 
-def _missing(desk: Desk, symbol: str, missing: Decimal, unsettled: bool) -> None:
+def _missing(desk: Desk, symbol: str, missing: Decimal, first: str | None) -> None:
+    """`first`: when the same was seen before."""
     key, now = f"missing:{symbol}", desk.clock.now()
-    first = desk.store.meta.get(key)
-    if missing <= 0 or unsettled:
+    if missing <= 0:
         if first is not None:
             desk.store.meta.set(key, None)
     elif first is None:
@@ -202,11 +204,9 @@ def _close_external(desk: Desk, symbol: str, missing: Decimal) -> None:
 
 def withdraw(desk: Desk) -> None:
     """A sell whose position is gone would sell what is not ours: it is taken back."""
+    managed = {position.id for position in desk.store.positions.open()}
     for order in desk.store.orders.live():
-        if order.side != "sell" or order.position_id is None or order.raw_status == "pending_cancel":
-            continue
-        position = desk.store.positions.get(order.position_id)
-        if position is None or position.qty <= 0:
+        if order.side == "sell" and order.position_id not in managed and order.raw_status != "pending_cancel":
             request_cancel(desk, order, "its position is closed")
 
 

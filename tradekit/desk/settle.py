@@ -8,7 +8,7 @@ from tradekit.clock import iso, parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import MATCH, freeze, frozen, unfreeze
-from tradekit.desk.match import candidates, lookup, of, row_of
+from tradekit.desk.match import Listing, candidates, lookup, row_of
 from tradekit.desk.orders import SURE, adopt, follow, news, note, send_again, submit_lock, take_over, why_not_again
 from tradekit.errors import BrokerError, Busy
 from tradekit.model import FINAL_STATUSES, LIVE_STATUSES, Order
@@ -20,16 +20,17 @@ FILLS_LATE = timedelta(seconds=60)
 
 def settle(desk: Desk, listed: Sequence[BrokerOrder]) -> set[str]:
     """One look at all live orders. Gives the symbols with sells whose fate or fills are still on their way."""
-    live, late = desk.store.orders.live(), set()
+    live, late, there = desk.store.orders.live(), set(), Listing(listed)
     for order in live:
-        if order.status not in DOUBTFUL and _settle(desk, order, of(order, listed)) and order.side == "sell":
+        if order.status not in DOUBTFUL and _settle(desk, order, there.get(order)) and order.side == "sell":
             late.add(order.symbol)
     doubtful = [order for order in live if order.status in DOUBTFUL]
     if doubtful:
         _resolve_all(desk, doubtful, listed)
     _thaw(desk)
-    _late_arrivals(desk, listed)
-    return late | {o.symbol for o in desk.store.orders.live() if o.side == "sell" and o.status in DOUBTFUL}
+    live = desk.store.orders.live()
+    _late_arrivals(desk, listed, live)
+    return late | {order.symbol for order in live if order.side == "sell" and order.status in DOUBTFUL}
 
 
 def _settle(desk: Desk, order: Order, listed: BrokerOrder | None) -> bool:
@@ -167,10 +168,11 @@ def _thaw(desk: Desk) -> None:
             unfreeze(desk, MATCH, symbol, "every order of it is accounted for")
 
 
-def _late_arrivals(desk: Desk, listed: Sequence[BrokerOrder]) -> None:
+def _late_arrivals(desk: Desk, listed: Sequence[BrokerOrder], live: Sequence[Order]) -> None:
     """An order of ours that works at the venue though our books closed it is taken back; its fills are booked."""
+    known = {order.client_order_id for order in live}
     for answer in listed:
-        row = row_of(desk, answer)
+        row = row_of(desk, answer) if answer.client_order_id not in known else None
         if row is None or row.status in LIVE_STATUSES or answer.raw_status == "pending_cancel":
             continue
         now = lookup(desk, row)
