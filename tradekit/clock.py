@@ -62,12 +62,24 @@ class ManualClock:
 
 
 class ScaledClock:
-    """Starts at `at` and runs `rate` times as fast as the host."""
+    """Starts at `at` and runs `rate` times as fast as the host.
+
+    `start` is the host's monotonic second at which it showed `at`: processes that share the three share the time.
+    """
 
     name = "scaled"
 
-    def __init__(self, at: datetime, rate: float) -> None:
-        self._at, self._rate, self._start = at, rate, time.monotonic()
+    def __init__(self, at: datetime, rate: float, start: float | None = None) -> None:
+        self._at, self._rate, self._start = at, rate, time.monotonic() if start is None else start
+
+    @property
+    def rate(self) -> float:
+        """Its seconds in one of the host's."""
+        return self._rate
+
+    def text(self) -> str:
+        """What TRADEKIT_CLOCK has to say for another process to have this very time."""
+        return f"{iso(self._at)}@{self._rate:g}@{self._start!r}"
 
     def now(self) -> datetime:
         return self._at + timedelta(seconds=(time.monotonic() - self._start) * self._rate)
@@ -82,14 +94,16 @@ class ScaledClock:
 def clock_from(text: str | None) -> Clock:
     """The clock that TRADEKIT_CLOCK asks for: empty, `ISO` (stands still) or `ISO@rate`.
 
-    Raises UsageError where the text is neither.
+    `ISO@rate@start` (see ScaledClock) is what a supervisor tells its children. Raises UsageError for other texts.
     """
     if not text:
         return SystemClock()
-    iso, _, rate = text.partition("@")
+    shown, _, rate = text.partition("@")
+    rate, _, start = rate.partition("@")
     try:
-        at = parse_time(iso)
+        at = parse_time(shown)
         speed = float(rate) if rate else None
+        since = float(start) if start else None
     except ValueError:
         raise UsageError(
             f"TRADEKIT_CLOCK={text} is not a time",
@@ -99,7 +113,12 @@ def clock_from(text: str | None) -> Clock:
         return ManualClock(at)
     if speed <= 0:
         raise UsageError(f"TRADEKIT_CLOCK={text}: the rate must be above 0", "leave @rate away")
-    return ScaledClock(at, speed)
+    return ScaledClock(at, speed, since)
+
+
+def awake_and_asleep() -> tuple[float, float]:
+    """Seconds since the host started, without and with the time it was suspended."""
+    return time.monotonic(), time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def parse_time(text: str) -> datetime:

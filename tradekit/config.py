@@ -234,6 +234,22 @@ class RiskSettings(Section, frozen=True):
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
+class SuperviseSettings(Section, frozen=True):
+    """What `tradekit supervise` (and run-slot) hold their children to; seconds of the host."""
+
+    timeout_s: Positive = 600.0  # of a slot that names none
+    exit_timeout_s: Positive = 120.0  # the same for monitor-exits
+    backoff_s: Positive = 1.0  # before a child that died is started again; doubles
+    longest_backoff_s: Positive = 300.0
+    exit_backoff_s: Positive = 10.0  # exits never wait longer than this
+    crashes: Annotated[int, Meta(gt=0)] = 5  # in a row, until it is called broken
+    health_s: Positive = 30.0
+    asleep_health_s: Positive = 300.0  # while the market is closed
+    wake_before_s: Count = 300  # before the next slot
+    jump_s: Positive = 30.0  # a clock or a host that jumps further is told
+    stop_s: Annotated[float, Meta(gt=0, le=10)] = 8.0  # from SIGTERM to SIGKILL for children
+
+
 class ProviderSettings(Section, frozen=True):
     """One OAuth login. What is not named comes from the built-in facts of `type` (or of the section's own name)."""
 
@@ -272,6 +288,7 @@ class Settings(Section, frozen=True):
     exits: ExitSettings = field(default_factory=ExitSettings)
     end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
+    supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
     providers: dict[str, ProviderSettings] = {}  # OAuth logins that refresh-token looks after
     strategies: dict[str, dict[str, Any]] = {}
     schedule: list[dict[str, Any]] | None = None  # None: the default schedule

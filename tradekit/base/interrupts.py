@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP end a command between two steps of an order, never inside one."""
+"""SIGINT, SIGTERM, SIGHUP and a time limit end a command between two steps of an order, never inside one."""
 
 import signal
 from collections.abc import Iterator
@@ -11,6 +11,10 @@ class Interrupted(SystemExit):
     """A signal asked the command to end; the code is 130 for Ctrl-C, else 143."""
 
 
+class OutOfTime(SystemExit):
+    """What was to be done in `limited` time took longer; the code is 5. No step catches it for an error of its own."""
+
+
 class _State:
     depth = 0
     waiting: int | None = None
@@ -20,6 +24,8 @@ def _handle(number: int, _frame: FrameType | None) -> None:
     if _State.depth:
         _State.waiting = number
         return
+    if number == signal.SIGALRM:
+        raise OutOfTime(5)
     raise Interrupted(130 if number == signal.SIGINT else 143)
 
 
@@ -37,6 +43,27 @@ def handled() -> Iterator[None]:
     finally:
         for each, handler in old.items():
             signal.signal(each, handler)
+
+
+@contextmanager
+def limited(seconds: float | None) -> Iterator[None]:
+    """Raise OutOfTime in what takes longer, in host seconds; None, or outside the main thread: no limit."""
+    if seconds is None:
+        yield
+        return
+    try:
+        old = signal.signal(signal.SIGALRM, _handle)
+    except ValueError:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        if _State.waiting == signal.SIGALRM:
+            _State.waiting = None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from tradekit.base.interrupts import OutOfTime, limited, shielded
 from tradekit.base.locks import Lock
 from tradekit.clock import parse_time
 from tradekit.desk.desk import Desk
@@ -35,11 +36,14 @@ def run_due(desk: Desk, due: Due, session: date) -> Slot:
     if due.spec.after is not None and done.get((due.spec.after, due.at)) != "done":
         return _save(desk, due, session, "skipped", None)
     step = parse(due.spec.run)
-    run_id = None
+    run_id, limit = None, timeout_s(desk, due.spec) if desk.clock.name != "virtual" else None
     try:
-        run_id = _run(desk, due, session, step)
+        with limited(limit):
+            run_id = _run(desk, due, session, step)
     except Findings:
         pass  # done, and something wants a look: it is in the records
+    except OutOfTime:
+        return out_of_time(desk, due, session, f"not done after {limit:g} s")
     except TradekitError as error:
         with desk.store.transaction():
             alert(
@@ -51,6 +55,21 @@ def run_due(desk: Desk, due: Due, session: date) -> Slot:
             )
             return _save(desk, due, session, "failed", run_id)
     return _save(desk, due, session, "done", run_id)
+
+
+def timeout_s(desk: Desk, spec: SlotSpec) -> float:
+    """How long a slot may take, in seconds of the host."""
+    if spec.timeout_s is not None:
+        return float(spec.timeout_s)
+    said = desk.settings.supervise
+    return said.exit_timeout_s if spec.verb == "monitor-exits" else said.timeout_s
+
+
+def out_of_time(desk: Desk, due: Due, session: date, what: str) -> Slot:
+    """Write down that a slot was stopped: a failed slot and an alert."""
+    with shielded(), desk.store.transaction():
+        alert(desk, "slot-timeout", f"{due.name}: {what}, stopped", ref=due.name)
+        return _save(desk, due, session, "failed", None)
 
 
 def _run(desk: Desk, due: Due, session: date, step: Step) -> str:
@@ -82,13 +101,24 @@ def run_slot(desk: Desk, name: str) -> Slot:
         session = desk.calendar.on(desk.calendar.day(now))
         before = desk.calendar.previous(desk.calendar.day(now))
         around = [one.day for one in (before, session) if one]
-        found = check(name, now, specs, desk.calendar, slots_done(desk, around))
+        done = slots_done(desk, around)
+        # whoever runs a slot holds this lock: a row that says `running` was left by one that was killed
+        died = {key for key, state in done.items() if key[0] == name and state == "running"}
+        found = check(name, now, specs, desk.calendar, {key: done[key] for key in done if key not in died})
+        for key in died:
+            if found.due is None or found.verdict != "due" or key[1] != found.due.at:
+                desk.store.slots.save(_as_failed(desk, name, key[1]))
         if session is not None:
             note_overdue(desk, specs, session)
         if found.verdict == "due" and found.due is not None:
             return run_due(desk, found.due, desk.calendar.day(found.due.at))
     later = f"; next at {found.next_at:%Y-%m-%dT%H:%MZ}" if found.next_at else ""
     raise NothingToDo(f"{name}: {found.because}{later}")
+
+
+def _as_failed(desk: Desk, name: str, at: datetime) -> Slot:
+    """The row of a slot that was killed and is too late to be run again."""
+    return Slot(name=name, session=desk.calendar.day(at), due_at=at, state="failed", run_id=None)
 
 
 def note_overdue(desk: Desk, specs: Sequence[SlotSpec], session: Session) -> list[Slot]:
