@@ -94,6 +94,14 @@ def test_backup_and_restore(line, new_desk):
     assert (desk / "desk.db.before-restore").read_bytes() == b"damaged"
 
 
+def test_a_second_backup_in_the_same_second_was_refused(line, new_desk):
+    desk, frozen = new_desk(), {"TRADEKIT_CLOCK": "2026-02-13T15:00:00Z"}
+    assert [line("-C", desk, "backup", env=frozen).returncode for _ in range(3)] == [0, 0, 0]
+    assert sorted(path.name for path in (desk / "backups").iterdir()) == [
+        "20260213T150000", "20260213T150000-2", "20260213T150000-3",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("source", ["nowhere", "reports", "desk.yaml"])
 def test_what_is_no_backup_is_refused(source, line, new_desk):
     desk = new_desk()

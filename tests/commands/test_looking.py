@@ -186,6 +186,14 @@ def test_an_empty_table_says_so_on_stderr(desk):
     assert look(desk, "trades", "--symbol", "XYZ", "--json")[1] == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["trades", "fills", "orders", "decisions", "candidates", "events", "positions"])
+def test_a_mistyped_symbol_looked_like_one_without_records(desk, command):
+    code, out, err = look(desk, command, "--symbol", "AAPLL")
+    assert (code, out) == (2, "")
+    assert "AAPLL: the books do not know it" in err and "did you mean AAPL?" in err
+    assert look(desk, command, "--symbol", "IBM")[0] == 0  # known, whether or not there is anything
+
+
 def test_a_desk_without_books_is_9(tmp_path):
     (tmp_path / "desk.yaml").write_text("")
     for command in ("positions", "status", "sql"):

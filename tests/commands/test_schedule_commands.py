@@ -75,6 +75,16 @@ def test_crontab_names_this_desk(desk, capsys):
     assert f"35 14 * * 1,3,5 /opt/tradekit -q -C {desk} run-slot open-scan; " in out
 
 
+def test_crontab_as_json_was_text(desk, capsys):
+    code, out, _ = called(desk, capsys, "crontab", "--host-zone", "UTC", "--program", "/opt/tradekit", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    found = next(row for row in rows if "open-scan" in row["command"])
+    assert (found["minute"], found["hour"], found["day"], found["month"]) == ("35", "14", "*", "*")
+    assert found["weekday"] == "1,3,5"
+    assert found["command"].startswith(f"/opt/tradekit -q -C {desk} run-slot open-scan; ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -299,6 +299,26 @@ def test_the_operator_moves_a_stop_and_the_resting_order_follows(world):
         assert rests == [D("98")]  # a disaster stop at 2 % or twice the distance: never moved down, here not up
 
 
+def test_the_same_plan_twice_was_two_changes(world):
+    with world.desk() as desk:
+        buy(desk)
+        passes(desk, "09:36", "09:37")
+        first = plan(desk, PlanOptions("AAA", stop=99.5))
+        assert plan(desk, PlanOptions("AAA", stop=99.5)) == first
+        assert [event.kind for event in desk.store.events.all()].count("operator.plan") == 1
+        plan(desk, PlanOptions("AAA", stop=99.4))
+        assert [event.kind for event in desk.store.events.all()].count("operator.plan") == 2
+
+
+def test_a_largest_discount_in_regular_hours_was_ignored_without_a_word(world):
+    with world.desk() as desk:
+        buy(desk)
+        passes(desk, "09:36", "09:37")
+        (order,) = liquidate(desk, LiquidateOptions(symbols=("AAA",), max_discount=0.01))
+        assert order.type == "market"
+        assert [text for text in desk.said if "--max-discount" in text]
+
+
 def test_cancel_takes_an_entry_back(world):
     with world.desk() as desk:
         (order,) = buy(desk).orders

@@ -230,6 +230,13 @@ def test_a_high_that_is_out_by_a_rounding_is_put_right(store, tmp_path):
     assert market(store).last("AAPL", et(12)).high == 11
 
 
+def test_a_broken_parquet_file_was_called_a_broken_csv(store, tmp_path):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"cut off before the magic bytes")
+    with pytest.raises(UsageError, match="not a readable Parquet"):
+        load(store, path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

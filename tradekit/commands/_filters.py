@@ -1,12 +1,17 @@
 """The options that the looking commands share, and what a user typed turned into dates and times."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tradekit.clock import parse_time
 from tradekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from tradekit.commands._context import Context
+    from tradekit.store import Store
 
 SessionOption = Annotated[str | None, typer.Option("--session", help="Only this exchange date, 2026-02-13.")]
 SymbolOption = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
@@ -35,6 +40,38 @@ def filters(
         "as_of": None if at is None else a_time(at, "--at", end=True),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def named_well(context: "Context", store: "Store", symbol: str | None, found: Sequence[object]) -> None:
+    """UsageError where nothing was found because the symbol looks mistyped: near to one of the books, and nowhere known.
+
+    A symbol that is like none of the books', or that universe.yaml or the bars name, is merely absent.
+    """
+    if found or symbol is None:
+        return
+    from difflib import get_close_matches
+
+    word, known = symbol.strip().upper(), store.symbols()
+    near = [] if word in known else get_close_matches(word, sorted(known), n=3, cutoff=0.7)
+    if near and not _is_known_elsewhere(context, store, word):
+        raise UsageError(f"--symbol {word}: the books do not know it", f"did you mean {', '.join(near)}?")
+
+
+def _is_known_elsewhere(context: "Context", store: "Store", word: str) -> bool:
+    from tradekit.base.universe_file import load_universe
+    from tradekit.errors import TradekitError
+    from tradekit.market.bars import BarStore
+
+    bars = context.here / (store.meta.get("bars") or "bars.db")
+    try:
+        if word in load_universe(context.here):
+            return True
+        if not bars.is_file():
+            return False
+        with BarStore(bars) as market:
+            return word in market.axis()
+    except TradekitError:
+        return False  # a read of the books needs neither
 
 
 def a_date(text: str, option: str) -> date:

@@ -26,12 +26,22 @@ def backup(
 
     desk = ctx.obj.here
     now = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")).now()
-    folder = target or desk / "backups" / f"{now:%Y%m%dT%H%M%S}"
+    folder = target or _free(desk / "backups" / f"{now:%Y%m%dT%H%M%S}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already", "name a new folder: tradekit backup DIR")
     with recorded(ctx.obj, "backup"):
         rows = copy_desk(desk, folder, bars=bars)
     show(rows, ctx.obj.format)
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or with -2, -3 ... where another backup of the same second lies."""
+    n = 1
+    named = folder
+    while named.exists():
+        n += 1
+        named = folder.with_name(f"{folder.name}-{n}")
+    return named
 
 
 def copy_desk(desk: Path, folder: Path, *, bars: bool = False) -> list[dict[str, object]]:

@@ -20,7 +20,7 @@ def candidates(
 ) -> None:
     """What the scans found, oldest first."""
     from tradekit.commands._context import read_store
-    from tradekit.commands._filters import filters
+    from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
     from tradekit.errors import UsageError
 
@@ -29,4 +29,5 @@ def candidates(
         if scan is not None and store.scans.get(scan) is None:
             raise UsageError(f"there is no scan {scan}", 'tradekit sql "SELECT id FROM scans"')
         found = store.candidates.found(rejected=rejected, scan_id=scan, **asked)
+        named_well(ctx.obj, store, symbol, found)
     show(found[-limit:] if limit else found, ctx.obj.format, empty="no candidates")

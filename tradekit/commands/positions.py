@@ -18,7 +18,7 @@ def positions(
     With --at they are folded again from the fills until then; last prices are only known for now.
     """
     from tradekit.commands._context import read_store
-    from tradekit.commands._filters import a_time
+    from tradekit.commands._filters import a_time, named_well
     from tradekit.commands._output import plain, say, show
     from tradekit.errors import UsageError
 
@@ -30,6 +30,7 @@ def positions(
             found = store.positions_at(a_time(at, "--at", end=True))
         else:
             found = store.positions.all() if closed else store.positions.open()
+        named_well(ctx.obj, store, symbol, [position for position in found if wanted in (None, position.symbol)])
         locked = {} if at is not None else store.unmanaged()
     chosen = [position for position in found if wanted in (None, position.symbol)]
     show(chosen, ctx.obj.format, empty="no positions" if closed else "no open positions")

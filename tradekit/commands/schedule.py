@@ -76,6 +76,7 @@ def crontab(
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
     from tradekit.commands._crontab import crontab as lines_of
+    from tradekit.commands._output import show as print_records
     from tradekit.errors import StoreError
 
     host = zone_named(host_zone) if host_zone else this_host()
@@ -90,8 +91,17 @@ def crontab(
     own = Path(sys.argv[0])
     called = program or (str(own.absolute()) if own.name == "tradekit" else "tradekit")
     command = [called, "-q", "-C", str(ctx.obj.here.resolve()), "run-slot"]
-    for line in lines_of(specs, sessions, calendar.zone, host, command):
-        typer.echo(line)
+    lines = lines_of(specs, sessions, calendar.zone, host, command)
+    if ctx.obj.format == "table":
+        typer.echo("\n".join(lines))
+    else:
+        print_records([_entry(line) for line in lines if line and not line.startswith("#")], ctx.obj.format)
+
+
+def _entry(line: str) -> dict[str, str]:
+    """A line of the crontab as a record: the five fields, and what they start."""
+    *fields, command = line.split(maxsplit=5)
+    return dict(zip(("minute", "hour", "day", "month", "weekday"), fields, strict=True)) | {"command": command}
 
 
 def desk_schedule(context: "Context") -> "list[SlotSpec]":

@@ -16,10 +16,11 @@ def trades(
 ) -> None:
     """Closed trades, oldest first; a session is the one in which they closed."""
     from tradekit.commands._context import read_store
-    from tradekit.commands._filters import filters
+    from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
 
     asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
     with read_store(ctx.obj) as store:
         found = store.trades.all(**asked)
+        named_well(ctx.obj, store, symbol, found)
     show(found, ctx.obj.format, empty="no closed trades")

@@ -30,6 +30,8 @@ def liquidate(desk: Desk, options: LiquidateOptions) -> list[Order]:
 
     Outside regular hours the limits give way step by step. What is done, left and unknown is said at the end.
     """
+    if options.max_discount is not None and in_hours(desk):
+        desk.say("--max-discount is for extended hours; regular hours are running, so market orders go out without it")
     trouble = try_to_catch_up(desk)
     cancel_entries(desk, options)
     positions = chosen(desk, options)

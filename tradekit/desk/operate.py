@@ -78,8 +78,10 @@ def plan(desk: Desk, options: PlanOptions) -> Position:
     if not changes:
         return position
     _check(position, options)
+    new = as_plan(position.plan, **changes)
+    if new == as_plan(position.plan):
+        return position  # the same levels again change nothing
     with desk.store.transaction():
-        new = as_plan(position.plan, **changes)
         desk.store.positions.set_plan(position.id, new, position.stop_price, position.target_price)
         set_levels(desk, position.id)
         event(

@@ -63,6 +63,9 @@ def read(path: Path, zone: str | None = None, *, daily: bool = False) -> Table:
 
 
 def _is_parquet(path: Path) -> bool:
+    """By its name or its first bytes: a broken .parquet is no CSV file."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return True
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 

@@ -202,6 +202,14 @@ class Store:
         sql = "SELECT symbol, side, qty FROM positions WHERE closed_at IS NULL ORDER BY opened_at, rowid"
         return {symbol: dec(qty) if side == "long" else -dec(qty) for symbol, side, qty in self.db.rows(sql)}
 
+    def symbols(self) -> set[str]:
+        """Every symbol that a scan of the last session, a decision, an order or a position is about."""
+        tables = ("candidates", "decisions", "orders", "positions")
+        sql = " UNION ".join(f"SELECT symbol FROM {table}" for table in tables)
+        last = self.scans.all(limit=1)
+        seen = self.candidates.found(rejected=True, session=last[-1].session) if last else []
+        return {symbol for (symbol,) in self.db.rows(sql)} | {candidate.symbol for candidate in seen}
+
     def cash_delta(self, *, recount: bool = False) -> Decimal:
         """What fills, fees and adjustments did to the account's cash, exact. `recount` sums all rows again (audit)."""
         if not recount:
