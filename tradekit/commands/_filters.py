@@ -43,7 +43,7 @@ def filters(
 
 
 def named_well(context: "Context", store: "Store", symbol: str | None, found: Sequence[object]) -> None:
-    """UsageError where nothing was found because the symbol looks mistyped: near to one of the books, and nowhere known.
+    """UsageError where nothing was found because the symbol looks mistyped: near to one of the books, known nowhere.
 
     A symbol that is like none of the books', or that universe.yaml or the bars name, is merely absent.
     """
