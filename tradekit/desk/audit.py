@@ -1,6 +1,8 @@
 """The audit's facts, gathered from the store, the venue and, on paper, both files."""
 
+from tradekit.brokers.base import BrokerOrder
 from tradekit.desk.desk import Desk
+from tradekit.desk.match import row_of
 from tradekit.reports.audit import audit as judge
 from tradekit.reports.footing import Finding, foot
 
@@ -12,9 +14,7 @@ def audit(desk: Desk) -> list[Finding]:
     paper = desk.path / "paper.db"
     known = desk.settings.desk.broker != "paper" or paper.exists()
     held = {position.symbol: position.qty for position in desk.broker.positions()} if known else {}
-    working = (
-        {order.client_order_id or order.broker_order_id for order in desk.broker.open_orders()} if known else set()
-    )
+    working = {_name(desk, order) for order in desk.broker.open_orders()} if known else set()
     findings = judge(
         store.positions.open(),
         {mark.position_id: mark for mark in store.marks.all()},
@@ -27,3 +27,9 @@ def audit(desk: Desk) -> list[Finding]:
         exit_interval_s=desk.settings.exits.interval_s,
     )
     return [*findings, *foot(desk.path / "desk.db", paper)] if paper.exists() else findings
+
+
+def _name(desk: Desk, answer: BrokerOrder) -> str:
+    """Our client id of a venue's order, also where the venue keeps none; the venue's id of somebody else's."""
+    row = row_of(desk, answer)
+    return row.client_order_id if row is not None else answer.client_order_id or answer.broker_order_id
