@@ -58,9 +58,7 @@ def settings_for(server: OAuthServer, name: str | None = None, **also: object) -
         client_id=CLIENT,
         authorize_url=server.authorize_url,
         token_url=server.token_url,
-        redirect_uri=CALLBACK,
-        one_use=also.pop("one_use", rules.one_use),
-        **also,
+        **{"redirect_uri": CALLBACK, "one_use": rules.one_use, **also},
     )
     return Settings(providers={name or rules.kind: section})
 

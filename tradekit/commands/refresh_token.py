@@ -100,6 +100,11 @@ def reporter(store: "Store | None", clock: "Clock", provider: str) -> Callable[[
     def report(kind: str, message: str) -> None:
         import sys
 
+        from tradekit.commands._output import say
+
+        if kind == "note":
+            say(message)
+            return
         print(f"ALERT {kind}: {message}", file=sys.stderr)
         if store is not None:
             from tradekit.model import Event

@@ -151,12 +151,14 @@ def watch_file(
     it is stopped; a second copy on the same file is refused (8).
     """
     from tradekit.base.locks import Lock
+    from tradekit.base.logs import set_up
     from tradekit.commands._output import say
     from tradekit.tokens.formats import LAYOUTS
     from tradekit.tokens.watch import Watched
 
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"no layout {layout!r}", ", ".join(LAYOUTS))
+    set_up(ctx.obj.desk, verbose=ctx.obj.verbose, quiet=ctx.obj.quiet)
     owner = owner_of(ctx.obj, provider)
     watched = Watched(owner, path, layout, margin)
     with Lock(path.with_name(f".{path.name}.tradekit-lock"), what=f"watch {path.name}"):
@@ -177,6 +179,7 @@ def serve(
     GET /auth/token/PROVIDER, POST /auth/refresh/PROVIDER, GET /health. The bearer secret is made at the first start;
     its file is named on stderr.
     """
+    from tradekit.base.logs import set_up
     from tradekit.commands._output import say
     from tradekit.tokens.serve import TokenServer, serve_secret
     from tradekit.tokens.vault import tokens_folder
@@ -184,6 +187,7 @@ def serve(
     names = list(settings_of(ctx.obj).providers)
     if not names:
         raise NothingToDo("no providers in desk.yaml: nothing to serve")
+    set_up(ctx.obj.desk, verbose=ctx.obj.verbose, quiet=ctx.obj.quiet)
     path, secret = serve_secret(tokens_folder(ctx.obj.environ))
     server = TokenServer({name: owner_of(ctx.obj, name) for name in names}, secret, port)
     say(f"http://127.0.0.1:{server.server_address[1]} serves {', '.join(names)}; the bearer secret is in {path}")
@@ -216,4 +220,4 @@ def owner_of(context: "Context", name: str | None) -> "Coordinator":
 def _say(kind: str, message: str) -> None:
     from tradekit.commands._output import say
 
-    say(f"ALERT {kind}: {message}")
+    say(message if kind == "note" else f"ALERT {kind}: {message}")

@@ -30,7 +30,10 @@ def refresh_tokens(desk: Desk, options: RefreshOptions) -> list[dict[str, Any]]:
     for name in desk.settings.providers if desk.clock.name != "virtual" else ():
 
         def report(kind: str, message: str, name: str = name) -> None:
-            alert(desk, kind, message, ref=name)
+            if kind == "note":
+                desk.say(message)
+            else:
+                alert(desk, kind, message, ref=name)
 
         try:
             outcome = open_owner(name, desk.settings, desk.clock, report=report).ensure(

@@ -42,21 +42,23 @@ def open_owner(
     def client() -> "Client":
         from tradekit.tokens.grant import Client
 
-        return Client(provider, lambda: client_secret(provider.secret_name, environ), clock)
+        return Client(provider, lambda: client_secret(provider.secret_name, environ, owner.report), clock)
 
-    if report is None:
-        return Coordinator(provider, vault, client, clock)
-    return Coordinator(provider, vault, client, clock, report)
+    owner = (
+        Coordinator(provider, vault, client, clock)
+        if report is None
+        else Coordinator(provider, vault, client, clock, report)
+    )
+    return owner
 
 
-def client_secret(name: str, environ: Mapping[str, str]) -> str | None:
-    """The client secret, from wherever base.secrets finds it; the place is said with -v. Raises AuthError."""
-    import logging
-
+def client_secret(name: str, environ: Mapping[str, str], report: Callable[[str, str], None]) -> str:
+    """The client secret, from wherever base.secrets finds it; a fallback to the 0600 file is said. Raises AuthError."""
     from tradekit.base.secrets import secret
 
     found = secret(name, environ)
-    logging.getLogger("tradekit.tokens").info("the secret %s comes from the %s", name, found.origin)
+    if found.origin == "file":
+        report("note", f"no keyring has {name}: the 0600 file is used")
     return found.value
 
 

@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
 
 def _log_report(kind: str, message: str) -> None:
-    _log.warning("%s: %s", kind, message)
+    _log.log(logging.INFO if kind == "note" else logging.WARNING, "%s: %s", kind, message)
 
 
 class Coordinator:
@@ -79,6 +79,8 @@ class Coordinator:
         """
         before = self.vault.read()
         if self._good(before, refused, force, margin_s) and not self.vault.is_foreign(before):
+            if strict and self.state(before).login == "needed":
+                raise self._ended(before)
             return Outcome(before, "fresh")
         if not strict and not force and refused is None and self._hopeless(before):
             return Outcome(before, "kept")
@@ -280,6 +282,14 @@ class Coordinator:
             _log.info("%s; the token is valid for another %.0f s", problem.message, self.state(token).access_left_s)
             return Outcome(token, "kept")
         raise self.error(problem)
+
+    def _ended(self, token: Token) -> TradekitError:
+        """The access token lives on for some minutes, the login does not: somebody should hear of it now."""
+        try:
+            self._must_be_logged_in(token, force=False)
+        except Failure as failure:
+            return self.error(Problem(kind=failure.kind, message=failure.message, at=self.clock.now()))
+        return self.error(token.problem or Problem(kind="login", message="a login is needed", at=self.clock.now()))
 
     def error(self, problem: Problem) -> TradekitError:
         """What a problem is to the caller."""

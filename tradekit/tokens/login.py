@@ -131,6 +131,11 @@ def _listener(redirect_uri: str) -> Any:
                 self.request = context.wrap_socket(self.request, server_side=True)
             super().setup()
 
+        def finish(self) -> None:
+            super().finish()
+            if context is not None:  # the server closes the bare socket only
+                self.request.close()
+
         def do_GET(self) -> None:
             url = f"{asked.scheme}://{asked.netloc}{self.path}"
             good = is_callback(url, redirect_uri) and "?" in self.path
