@@ -148,11 +148,30 @@ def test_status_is_one_record(desk):
     assert page["last_runs"]["scan"]["exit_code"] == 0
 
 
+def test_status_showed_an_old_account_row_as_if_it_were_of_now(desk):
+    page = records(desk, "status")  # the row is of 15:00Z, now is 15:30Z
+    assert (page["account"], page["open_pnl"]) == ("as stored 30 min ago", 15)
+
+
+def test_status_at_an_earlier_time(desk):
+    page = records(desk, "status", "--at", at(15).isoformat())  # before MSFT was sold, the row taken, a halt called
+    assert (page["now"], page["market"]) == ("2026-02-13T14:45:00Z", "open")
+    assert [(row["symbol"], row["qty"]) for row in page["positions"]] == [("AAPL", 10), ("MSFT", 10)]
+    assert (page["account"], page["equity"]) == ("no account row yet: tradekit jobs snapshot", None)
+    assert page["open_pnl"] is None  # marks are only kept for now
+    assert page["halts"] == []
+    assert page["live_orders"] == {"protect intended": 1}
+    before = records(desk, "status", "--at", at(5, 30).isoformat())  # the scan of 14:35 is at work
+    assert (before["positions"], before["unfinished"]) == ([], ["20260213T143500-scan"])
+    assert list(before["last_runs"]) == ["scan"]
+
+
 def test_status_of_an_empty_desk(tmp_path):
     (tmp_path / "desk.yaml").write_text("")
     open_store(tmp_path / "desk.db", create=True, synchronous="OFF").close()
     page = records(tmp_path, "status")
     assert (page["positions"], page["equity"], page["live_orders"]) == ([], None, {})
+    assert page["account"] == "no account row yet: tradekit jobs snapshot"
 
 
 def test_sql(desk):

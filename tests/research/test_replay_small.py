@@ -51,3 +51,43 @@ def test_doctor_found_a_replay_and_its_backup_readable_by_others(desk, line):
         done = line("-C", where, "doctor", "--json")
         assert done.returncode == 0, done.stderr
         assert "sound" in next(row["found"] for row in json.loads(done.stdout) if row["check"] == "bars")
+
+
+@pytest.fixture
+def lived(desk, line):
+    """The desk's replay until 10:00 in New York, 15:00 UTC."""
+    assert line("-C", desk, "replay", "2026-02-13", "--until", "10:00").returncode == 0
+    return desk / "replays" / "2026-02-13"
+
+
+@pytest.mark.parametrize("command", ["scan", "decide", "enter", "monitor-exits", "reconcile"])
+def test_a_dry_run_may_stand_at_an_earlier_time(lived, line, command):
+    done = line("-C", lived, command, "--dry-run", "--at", "2026-02-13T14:50:00Z", "--json")
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    last = json.loads(line("-C", lived, "runs", "--limit", "1", "--json").stdout)[0]
+    assert (last["command"], last["started_at"]) == (command, "2026-02-13T15:00:00Z")  # the run itself is of now
+
+
+@pytest.mark.parametrize("command", ["scan", "decide", "enter", "monitor-exits", "reconcile"])
+def test_at_is_refused_without_a_dry_run_and_for_the_future(lived, line, command):
+    runs = line("-C", lived, "runs", "--json").stdout
+    done = line("-C", lived, command, "--at", "2026-02-13T14:50:00Z")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--dry-run" in done.stderr
+    assert line("-C", lived, command, "--dry-run", "--at", "2026-02-13T15:00:01Z").returncode == 2
+    assert line("-C", lived, "runs", "--json").stdout == runs
+
+
+def test_a_dry_scan_sees_the_prices_of_its_time_and_no_later_ones(lived, line):
+    done = line("-C", lived, "quote", "AAA", "--at", "2026-02-13T14:50:30Z", "--json")
+    assert json.loads(done.stdout)[0]["last_at"] == "2026-02-13T14:50:00Z"
+    assert line("-C", lived, "quote", "AAA", "--at", "2026-02-13T15:00:01Z").returncode == 2
+
+
+def test_reports_of_an_earlier_time(lived, line):
+    day = json.loads(line("-C", lived, "report", "daily", "--at", "2026-02-13T14:40:00Z", "--json").stdout)
+    assert (day["blind"]["until"], day["blind"]["exit_checks"]) == ("2026-02-13T14:40:00Z", 11)
+    assert day["books"]["match"] is None
+    rows = json.loads(line("-C", lived, "report", "funnel", "--at", "2026-02-13T14:34:00Z", "--json").stdout)
+    assert [row["in"] for row in rows] == [0] * len(rows)  # before the first scan
+    assert line("-C", lived, "report", "fills", "--at", "2026-02-13T14:40:00Z", "--json").stdout == "[]\n"

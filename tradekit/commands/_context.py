@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from tradekit.errors import ConfigError, UsageError
 
@@ -65,13 +66,18 @@ def find_desk(asked: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 @contextmanager
-def read_store(context: Context) -> "Iterator[Store]":
-    """The desk's store, open for reading only. Raises ConfigError (no desk) or StoreError."""
+def read_store(context: Context, at: datetime | None = None) -> "Iterator[Store]":
+    """The desk's store, open for reading only; `at`: as it was then. Raises ConfigError (no desk) or StoreError."""
     from tradekit.store import open_store
 
     store = open_store(context.here / "desk.db", readonly=True)
     try:
-        yield store
+        if at is None:
+            yield store
+        else:
+            from tradekit.store.as_of import AsOf
+
+            yield cast("Store", AsOf(store, at))
     finally:
         store.close()
 

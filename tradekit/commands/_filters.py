@@ -19,6 +19,9 @@ SinceOption = Annotated[str | None, typer.Option("--since", help="From this time
 UntilOption = Annotated[str | None, typer.Option("--until", help="Before this time (UTC), or to the end of this date.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.")]
 AtOption = Annotated[str | None, typer.Option("--at", help="As the books were at this time (UTC).")]
+DryAtOption = Annotated[
+    str | None, typer.Option("--at", help="With --dry-run: on the prices and the clock of this earlier time (UTC).")
+]
 
 
 def filters(
@@ -40,6 +43,11 @@ def filters(
         "as_of": None if at is None else a_time(at, "--at", end=True),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def then(at: str | None) -> datetime | None:
+    """What --at says, as read_store and open_desk take it; None: now."""
+    return None if at is None else a_time(at, "--at", end=True)
 
 
 def named_well(context: "Context", store: "Store", symbol: str | None, found: Sequence[object]) -> None:

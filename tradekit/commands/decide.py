@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
+from tradekit.commands._filters import DryAtOption, then
+
 
 def decide(
     ctx: typer.Context,
     source: Annotated[str | None, typer.Argument(metavar="[-]", help="- reads candidates from stdin.")] = None,
     by: Annotated[str | None, typer.Option(help="Who decides: rules or human; else as desk.yaml says.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be decided; write nothing.")] = False,
+    at: DryAtOption = None,
 ) -> None:
     """Candidates to BUY, WATCH or SKIP, held positions to CLOSE or HOLD, each with its reason.
 
@@ -22,6 +25,6 @@ def decide(
     from tradekit.desk.open import open_desk
 
     ids = ids_from(source, "candidates")
-    with open_desk(ctx.obj, command="decide", dry_run=dry_run) as desk:
+    with open_desk(ctx.obj, command="decide", dry_run=dry_run, at=then(at)) as desk:
         found = decide(desk, DecideOptions(by=by, ids=ids))
         show(found, ctx.obj.format, empty="nothing to decide", dry_run=dry_run)

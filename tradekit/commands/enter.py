@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tradekit.commands._filters import DryAtOption, then
+
 
 def enter(
     ctx: typer.Context,
@@ -14,6 +16,7 @@ def enter(
         bool,
         typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
+    at: DryAtOption = None,
 ) -> None:
     """Turn pending decisions into orders: closes first, then buys through the risk gate.
 
@@ -26,7 +29,7 @@ def enter(
     from tradekit.desk.open import open_desk
 
     ids = ids_from(source, "decisions")
-    with open_desk(ctx.obj, command="enter", dry_run=dry_run) as desk:
+    with open_desk(ctx.obj, command="enter", dry_run=dry_run, at=then(at)) as desk:
         found = enter(desk, EnterOptions(max_buys=max_buys, moo=moo, ids=ids))
         show(
             [*found.orders, *found.vetoes],

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tradekit.commands._filters import DryAtOption, then
+
 
 def monitor_exits(
     ctx: typer.Context,
@@ -15,19 +17,20 @@ def monitor_exits(
         bool,
         typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
+    at: DryAtOption = None,
 ) -> None:
     """Check every managed position against the exit rules and sell what they say.
 
     Safe to run every minute: a position whose sell order is working is left alone.
     """
     from tradekit.commands._options import seconds
-    from tradekit.errors import Findings
     from tradekit.commands._output import show
     from tradekit.desk.monitor_exits import keep_monitoring, monitor_exits
     from tradekit.desk.open import open_desk
+    from tradekit.errors import Findings
 
     pause = None if every is None else seconds(every, "--every")
-    with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run) as desk:
+    with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run, at=then(at)) as desk:
         if pause is None:
             show(monitor_exits(desk), ctx.obj.format, empty="no exits", dry_run=dry_run)
             if desk.counts.get("failed"):

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tradekit.commands._filters import DryAtOption, then
+
 
 def reconcile(
     ctx: typer.Context,
@@ -11,6 +13,7 @@ def reconcile(
         bool,
         typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
     ] = False,
+    at: DryAtOption = None,
 ) -> None:
     """Make the books agree with the broker; prints what changed.
 
@@ -20,7 +23,7 @@ def reconcile(
     from tradekit.desk.open import open_desk
     from tradekit.desk.reconcile import raise_findings, reconcile
 
-    with open_desk(ctx.obj, command="reconcile", dry_run=dry_run) as desk:
+    with open_desk(ctx.obj, command="reconcile", dry_run=dry_run, at=then(at)) as desk:
         show(
             reconcile(desk),
             ctx.obj.format,

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import typer
 
+from tradekit.commands._filters import AtOption, then
 from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
 from tradekit.errors import Findings, UsageError
 
@@ -25,25 +26,30 @@ def daily(
     session: SessionOption = None,
     strategy: StrategyOption = None,
     symbol: SymbolOption = None,
+    at: AtOption = None,
 ) -> None:
     """The day: books, blindness, account, trades, funnel, vetoes, open positions.
 
     Without --session: the last one with anything in it. --strategy and --symbol narrow trades, funnel, vetoes and
-    positions; books, watch and account are the desk's. Reads only; 7 where the books or the funnel do not foot.
+    positions; books, watch and account are the desk's. Reads only; 7 where the books or the funnel do not foot. With
+    --at the broker's books, which are of now, are not compared.
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
     from tradekit.reports.daily import daily as report
 
-    settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj) as store:
+    settings, asked = read_settings(ctx.obj).settings, then(at)
+    with read_store(ctx.obj, asked) as store:
         chosen = _session(store, session, settings)
         if chosen is None:
             show(
                 [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
             )
             return
-        found = report(_narrowed(_day(ctx.obj, store, chosen, settings, strategy, symbol), strategy, symbol))
+        day = _day(ctx.obj, store, chosen, settings, strategy, symbol)
+        if asked is not None:
+            day = msgspec.structs.replace(day, until=max(chosen.open, min(day.until, asked)), findings=None)
+        found = report(_narrowed(day, strategy, symbol))
     if ctx.obj.format == "table":
         from tradekit.commands._report_text import daily_text
 
@@ -62,6 +68,7 @@ def fills(
     until: UntilOption = None,
     symbol: SymbolOption = None,
     strategy: StrategyOption = None,
+    at: AtOption = None,
 ) -> None:
     """Per order: decision price, arrival quote, fill, slippage in bp (+ is a cost), seconds, fees.
 
@@ -72,7 +79,7 @@ def fills(
     from tradekit.reports.fills import fills_report
 
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj) as store:
+    with read_store(ctx.obj, then(at)) as store:
         first, last = _range(store, session, since, until, settings)
         orders = [
             order
@@ -99,6 +106,7 @@ def funnel(
     until: UntilOption = None,
     strategy: StrategyOption = None,
     symbol: SymbolOption = None,
+    at: AtOption = None,
 ) -> None:
     """From the universe to closed trades, and where the rest went; 7 where a stage does not foot.
 
@@ -108,7 +116,7 @@ def funnel(
     from tradekit.commands._output import say, show
 
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj) as store:
+    with read_store(ctx.obj, then(at)) as store:
         days = _days(store, session, since, until, settings)
         if not days:
             show(

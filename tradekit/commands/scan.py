@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tradekit.commands._filters import DryAtOption, then
+
 
 def scan(
     ctx: typer.Context,
@@ -11,6 +13,7 @@ def scan(
     cap: Annotated[str | None, typer.Option(help="Only symbols of this cap class: large, mid, small.")] = None,
     type: Annotated[str, typer.Option(help="Which scan of the day: open, midday, close.")] = "open",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be found; write nothing.")] = False,
+    at: DryAtOption = None,
 ) -> None:
     """Universe to candidates: both stages, the score, and why the others were rejected.
 
@@ -21,6 +24,6 @@ def scan(
     from tradekit.desk.open import open_desk
     from tradekit.desk.scan import ScanOptions, scan
 
-    with open_desk(ctx.obj, command="scan", dry_run=dry_run) as desk:
+    with open_desk(ctx.obj, command="scan", dry_run=dry_run, at=then(at)) as desk:
         found = scan(desk, ScanOptions(strategy=strategy, cap=cap, type=type))
         show(found, ctx.obj.format, empty="no candidates", dry_run=dry_run)

@@ -56,23 +56,34 @@ def open_desk(
     dry_run: bool = False,
     clock: Clock | None = None,
     synchronous: str | None = None,
+    at: datetime | None = None,
 ) -> Iterator[Desk]:
     """A desk to work with; `command` adds its job lock and its run row. Raises ConfigError, StoreError, Busy.
 
-    A dry run works on a private copy of desk.db and with a venue that accepts nothing; only its run row is kept.
+    A dry run works on a private copy of desk.db and with a venue that accepts nothing; only its run row is kept. With
+    `at`, an earlier time, its clock stands there: prices are of then. UsageError for `at` without a dry run.
     """
+    if at is not None and not dry_run:
+        raise UsageError("--at is for --dry-run: what is done is done now", f"tradekit {command} --dry-run --at {iso(at)}")
     path = where if isinstance(where, Path) else where.here
     lock = job_lock(path, command) if command else nullcontext()  # first: the second copy of a job costs nothing
     with (
         lock,
-        _opened(path, where, command=command, dry_run=dry_run, clock=clock, synchronous=synchronous) as desk,
+        _opened(path, where, command=command, dry_run=dry_run, clock=clock, synchronous=synchronous, at=at) as desk,
     ):
         yield desk
 
 
 @contextmanager
 def _opened(
-    path: Path, where: Path | Where, *, command: str | None, dry_run: bool, clock: Clock | None, synchronous: str | None
+    path: Path,
+    where: Path | Where,
+    *,
+    command: str | None,
+    dry_run: bool,
+    clock: Clock | None,
+    synchronous: str | None,
+    at: datetime | None,
 ) -> Iterator[Desk]:
     argv = "" if isinstance(where, Path) else " ".join(where.argv)
     store = open_store(path / "desk.db", synchronous=synchronous or store_mode(path))
@@ -81,7 +92,10 @@ def _opened(
         if command is None:
             yield desk
         elif dry_run:
-            with recorded_run(desk, command, argv), _on_a_copy(desk):
+            if at is not None and at > desk.clock.now():
+                hint = "name an earlier time"
+                raise UsageError(f"--at {iso(at)}: it is {iso(desk.clock.now())} on this desk", hint)
+            with recorded_run(desk, command, argv), _on_a_copy(desk, at):
                 yield desk
         else:
             with recorded_run(desk, command, argv):
@@ -378,11 +392,12 @@ def _start(desk: Desk, command: str, argv: str) -> Run:
 
 
 @contextmanager
-def _on_a_copy(desk: Desk) -> Iterator[None]:
-    """Point the desk at a throw-away copy of its store and a venue that accepts nothing."""
+def _on_a_copy(desk: Desk, at: datetime | None = None) -> Iterator[None]:
+    """Point the desk at a throw-away copy of its store, a venue that accepts nothing and, where asked, a past time."""
     import tempfile
 
-    real = desk.store
+    real, clock = desk.store, desk.clock
+    desk.clock = clock if at is None else ManualClock(at)
     with tempfile.TemporaryDirectory(prefix="tradekit-dry-") as folder:
         copy = Path(folder) / "desk.db"
         target = sqlite3.connect(copy)
@@ -396,5 +411,5 @@ def _on_a_copy(desk: Desk) -> Iterator[None]:
             yield
         finally:
             desk.store.close()
-            desk.store, desk.dry_run, desk.open_broker = real, False, inner
+            desk.store, desk.dry_run, desk.open_broker, desk.clock = real, False, inner, clock
             desk.__dict__.pop("broker", None)

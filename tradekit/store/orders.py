@@ -170,9 +170,10 @@ class Orders(Table[Order]):
 
     def as_of(self, at: datetime, **filters: Any) -> list[Order]:
         """Orders as far as they were known at `at`: later fills and answers are taken away."""
-        return [self._rewound(order, at) for order in self.all(as_of=at, **filters)]
+        return [self.rewound(order, at) for order in self.all(as_of=at, **filters)]
 
-    def _rewound(self, order: Order, at: datetime) -> Order:
+    def rewound(self, order: Order, at: datetime) -> Order:
+        """An order as far as it was known at `at`, by its fills until then."""
         sql = "SELECT qty, price, fee FROM fills WHERE order_id = ? AND at <= ?"
         fills = [tuple(wire(x) for x in row) for row in self._db.rows(sql, [order.id, time_text(at)])]
         filled, average, fees = totals([(qty, price, fee) for qty, price, fee in fills])
