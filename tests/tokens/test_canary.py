@@ -86,8 +86,8 @@ def test_no_secret_leaves(new_desk, provide, own, canaries, tmp_path, monkeypatc
     assert tradekit("-v", "refresh-token", "schwab", "--login", "paste", stdin=True) == 0
     assert tradekit("-v", "refresh-token", "schwab", "--force", "--json") == 0
     assert tradekit("-v", "token", "status") == 0
-    for kind in ("lost", "html", "error", "garbled", "busy"):
-        server.provider.script(*[{"kind": kind, "seconds": 0}] * 3)
+    for kinds in (("lost", "html", "error"), ("garbled", "busy", "lost")):
+        server.provider.script(*({"kind": kind, "seconds": 0} for kind in kinds))
         assert tradekit("-v", "refresh-token", "--force", "--json") == 5
     vault = own(server, at=SystemClock()).owner.vault
     text = vault.path.read_text()
