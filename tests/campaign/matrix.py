@@ -23,6 +23,11 @@ class Case:
     profile: str
     schedule: Schedule
 
+    def died(self, result: Result) -> bool:
+        """Did the command reach the place of its death? It is the third batch from the end."""
+        name = f"{len(self.schedule.batches) - 3}.0 {self.verb} killed"
+        return any(name in line for line in result.log)
+
     @property
     def name(self) -> str:
         place = self.crash or f"turn {self.kill_at}"
@@ -74,12 +79,14 @@ def _schedule(verb: str, dies: Command, second: str | None, profile: str) -> Sch
 
 def matrix(*, jobs: int = 2) -> int:
     """Run it all and print the figures; 1 where anything broke."""
-    totals, reached = Totals(), 0
+    totals, reached, places = Totals(), 0, set[tuple[str, str]]()
     found = list(cases())
     names = {}
     for case, result in spread(jobs, found, play):
         totals.add(result)
-        reached += result.kills > 0
+        reached += case.died(result)
+        if case.died(result):
+            places.add((case.verb, case.crash or f"turn {case.kill_at}"))
         for violation in result.violations[:2]:
             print(f"{case.name}: {violation}", flush=True)
         if result.violations and len(names) < 3:
@@ -87,6 +94,8 @@ def matrix(*, jobs: int = 2) -> int:
     for name, small in names.items():
         print(f"{name}, smallest found: {small}")
     print(table(totals, "cells of the crash matrix"))
+    never = sorted({(c.verb, c.crash) for c in found if c.crash} - places)
+    print("places that a command never comes by: " + ", ".join(f"{verb} {place}" for verb, place in never))
     print(f"{reached} of {len(found)} reached the place of their death; {len(totals.failed)} broke an invariant")
     return 1 if totals.failed else 0
 

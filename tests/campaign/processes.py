@@ -1,7 +1,7 @@
 """The same campaign with whole processes: `python -m tradekit`, a store that syncs, the host's own scheduler.
 
 Nothing here is deterministic but the schedule: who comes first is up to the machine. TRADEKIT_CLOCK gives each
-command its time; a crash point or a timer kills it. What is checked is the same, with paper.db in the place of the journal.
+command its time; a crash point or a timer kills it. The checks are the same, with paper.db in place of the journal.
 """
 
 import json

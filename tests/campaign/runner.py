@@ -1,6 +1,7 @@
 """Plays one schedule from its first command to the quiet end, and asks the checker at each stage of it."""
 
 import hashlib
+import re
 import shutil
 import sqlite3
 import time
@@ -116,6 +117,12 @@ class Play:
                 self.exchange.hand(*hand)
         if batch.decide:
             self._decide(n, batch.decide)
+        if not batch.commands:
+            return
+        alone = batch.commands[0]
+        if len(batch.commands) == 1 and not (alone.crash or alone.kill_at or alone.kill_write):
+            self.command(alone.verb, *alone.args, name=f"{n}.0 {alone.verb}")
+            return
         acts = [
             Act(
                 f"{n}.{k} {c.verb}",
@@ -131,18 +138,20 @@ class Play:
 
     def _run(self, acts: list[Act]) -> list[Ended]:
         ended = self.stage.play(acts)
-        self.ended += ended
         for one in ended:
-            told = f"killed: {one.where}" if one.killed else f"{one.value[0]} {one.value[1].strip()[:160]}"
-            self.log.append(f"{one.at:%H:%M:%S} {one.name} {told}")
+            self._note(one)
         return ended
 
-    def command(self, verb: str, *args: str) -> Ended:
-        """One more command by itself, undisturbed: nobody dies any more, so it needs no process of its own."""
+    def _note(self, one: Ended) -> None:
+        self.ended.append(one)
+        told = f"killed: {one.where}" if one.killed else f"{one.value[0]} {one.value[1].strip()[:160]}"
+        self.log.append(f"{one.at:%H:%M:%S} {one.name} {re.sub(r'pid [0-9]+', 'pid', told)}")
+
+    def command(self, verb: str, *args: str, name: str = "") -> Ended:
+        """A command by itself, undisturbed: nobody else moves and nobody dies, so it needs no process of its own."""
         value = play(self.folder, Inline(self.stage), self.schedule.protect, self.capabilities, verb, list(args))
-        ended = Ended(f"end {verb}", False, value, self.stage.now)
-        self.ended.append(ended)
-        self.log.append(f"{ended.at:%H:%M:%S} {ended.name} {value[0]} {value[1].strip()[:160]}")
+        ended = Ended(name or f"end {verb}", False, value, self.stage.now)
+        self._note(ended)
         return ended
 
     def _decide(self, n: int, symbols: list[str]) -> None:

@@ -69,6 +69,15 @@ def invisible(seed: int) -> Schedule:
     return Schedule(seed, "open-only", "disaster", False, 0.0, batches, faults)
 
 
+def blind(seed: int) -> Schedule:
+    """A position, and a venue that cannot say what is held."""
+    batches = [Batch(5.0, [Command("enter")], decide=["AAA"])]
+    batches += [Batch(4.0, [Command(verb)]) for verb in ("monitor-exits", "reconcile", "monitor-exits", "reconcile")]
+    kind = "fail" if seed % 2 else "empty"
+    faults = {f"positions:{n}": {"kind": kind} for n in range(2 + seed % 3, 30)}
+    return Schedule(seed, "unique", "none", False, 0.0, batches, faults)
+
+
 def doubtful(seed: int) -> Schedule:
     """Lost answers at a venue where a closed order's id may be used again."""
     return replace(ambiguous.case(seed), profile="open-only", strict=False)
@@ -129,7 +138,7 @@ def retry_with_a_new_id() -> Sequence[Patch]:
     return [(Remote, "submit", again)]
 
 
-@bug("a read that failed counts as an empty account", "I7", "I2", "I4", "I6")
+@bug("a read that failed counts as an empty account", "I7", "I2", "I4", "I6", schedules=blind)
 def failed_read_is_flat() -> Sequence[Patch]:
     positions = Remote.positions
 
@@ -150,7 +159,7 @@ def failed_read_is_flat() -> Sequence[Patch]:
     ]
 
 
-@bug("shares that are missing once are written off at once", "I7", "I2", "I4", "I6")
+@bug("shares that are missing once are written off at once", "I7", "I2", "I4", "I6", schedules=blind)
 def one_look_is_enough() -> Sequence[Patch]:
     def at_once(desk: Desk, symbol: str, missing: Decimal, unsettled: bool) -> None:
         if missing > 0:
