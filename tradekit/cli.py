@@ -94,6 +94,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "metrics": ("report_metrics:metrics", "Against the benchmark; by strategy, hour, regime."),
             "risk": ("report_risk:risk", "How close each limit came."),
             "poor-signals": ("report_poor_signals:poor_signals", "Trades that a reversal ended."),
+            "tearsheet": ("report_tearsheet:tearsheet", "One HTML page with everything."),
         },
         "analyze": {
             "entry-timing": ("analyze:entry_timing", "Were the picks late, or the entries?"),
@@ -103,6 +104,14 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "missed": ("analyze:missed", "What was not bought, and why."),
             "symbol": ("analyze:symbol", "One symbol's history with this desk."),
             "signals": ("analyze:signals", "Which features separated winners from losers."),
+        },
+        "export": {
+            "trades": ("export:trades", "Closed trades."),
+            "fills": ("export:fills", "Fills."),
+            "candidates": ("export:candidates", "Candidates, features and outcomes."),
+            "decisions": ("export:decisions", "Decisions."),
+            "tax-lots": ("export:tax_lots", "Tax lots, wash sales flagged."),
+            "training": ("export:training", "State, action, reward."),
         },
     },
     "Running": {
@@ -117,6 +126,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "crontab": ("schedule:crontab", "The schedule as lines for cron."),
         },
         "run-slot": ("run_slot:run_slot", "Run one slot of the schedule if it is due."),
+        "supervise": ("supervise:supervise", "Run the whole schedule, day after day, from one process."),
         "replay": ("replay:replay", "The schedule over recorded bars in virtual time."),
         "paper": {
             "deposit": ("paper:deposit", "Pay cash into the paper account (or out of it)."),
@@ -218,7 +228,7 @@ def global_options(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Con
             rest.append(word)
     if asked == "":
         raise UsageError("-C wants a folder", "tradekit -C DIR ...")
-    if format not in FORMATS:
+    if format not in FORMATS and not (format == "parquet" and rest[:1] == ["export"]):
         raise UsageError(f"no format {format!r}{did_you_mean(format, FORMATS)}", "table, json, jsonl or csv")
     path = Path(asked) if asked is not None else None
     return Context(asked=path, format=format, argv=tuple(argv), environ=environ, **flags), rest
