@@ -113,7 +113,8 @@ def test_no_secret_leaves(new_desk, provide, own, canaries, tmp_path, monkeypatc
     )  # fmt: skip
     assert done.returncode == 1  # a bug in the middle of a refresh: its traceback is searched too
     said.append(done.stdout + done.stderr)
-    assert len(canaries) > 10
+    assert len(canaries) > 8
+    assert any(value in vault.path.read_text() for value in canaries)  # the search finds them where they may be
 
     shutil.rmtree(watched.parent)  # the one file that is meant to hold tokens, as is the vault
     places = [*said, *lines]

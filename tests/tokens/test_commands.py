@@ -284,3 +284,12 @@ def test_a_replay_leaves_the_tokens_alone(site):
         assert run(desk, parse("refresh-token --all")) == []
         assert "refresh-token" not in [spec.verb for spec in desk_schedule(desk)]
     assert site.idp.counts["refreshes"] == 0
+
+
+def test_nothing_due_writes_nothing_not_even_a_run(line, site):
+    env = site.at(minutes=5)
+    books = site.desk / "desk.db"
+    before = books.read_bytes()
+    assert rows(line("-C", site.desk, "refresh-token", "--all", "--json", env=env))[0]["did"] == "fresh"
+    assert books.read_bytes() == before
+    assert rows(line("-C", site.desk, "runs", "--json", env=env)) == []

@@ -30,14 +30,19 @@ def refresh_token(
 ) -> None:
     """Refresh the OAuth tokens that are due: one process at a time, all others adopt the result.
 
-    Safe to run every minute and from many programs: with nothing due there is no network call. A login that ends
-    soon is said from day 6 of 7; 4 when somebody has to log in.
+    Safe to run every minute and from many programs: with nothing due there is no network call, and nothing is written,
+    not even a run row. A login that ends soon is said from day 6 of 7; 4 when somebody has to log in.
     """
     from tradekit.commands._context import read_settings, recorded
     from tradekit.commands._output import show
 
     loaded = read_settings(ctx.obj)
     names = _names(list(loaded.settings.providers), provider, all_, login)
+    if not (force or login or dry_run):
+        owners = [_owner(ctx.obj, loaded.settings, name, None) for name in names]
+        if all(_at_rest(owner) for owner in owners):
+            show([_row(owner, "fresh") for owner in owners], ctx.obj.format)
+            return
     broken: StoreError | None = None
     with ExitStack() as stack:
         store: Store | None = None
@@ -137,6 +142,18 @@ def _refresh(owners: "list[Coordinator]", force: bool) -> tuple[list[dict[str, A
             did = "failed"
         rows.append(_row(owner, did))
     return rows, errors
+
+
+def _at_rest(owner: "Coordinator") -> bool:
+    """Nothing to refresh and nothing to say about this login."""
+    try:
+        token = owner.vault.find()
+    except AuthError:
+        return False
+    if token is None or owner.vault.is_foreign(token) or token.problem is not None:
+        return False
+    state = owner.state(token)
+    return not state.due and state.login in ("ok", "unknown")
 
 
 def _due(owner: "Coordinator", force: bool) -> bool:
