@@ -8,6 +8,8 @@ that the venue took is ever called rejected or expired.
 import random
 from collections import Counter
 
+from tests.campaign import wire
+from tests.campaign.checker import Violation
 from tests.campaign.many import Totals, shrunken, spread, table
 from tests.campaign.runner import Result, run
 from tests.campaign.schedule import Batch, Command, Schedule
@@ -49,7 +51,15 @@ def _mend(rng: random.Random) -> Batch:
 
 def ambiguous(wanted: int, *, jobs: int = 2, first: int = 1) -> int:
     """Cases until `wanted` ambiguous submits are counted; prints the figures."""
-    totals, lost, seed = Totals(), 0, first
+    totals, seed = Totals(), first
+    every = wire.cuts()
+    cuts = every if wanted >= 2 * len(every) else every[:: -(-len(every) * 2 // wanted)]
+    bad = 0
+    for cut, found in spread(jobs, cuts, _cut):
+        bad += bool(found)
+        for violation in found[:2]:
+            print(f"{cut}: {violation}", flush=True)
+    lost = len(cuts)
     while lost < wanted:
         size = min(400, max(20, (wanted - lost) // 2))
         for result in spread(jobs, range(seed, seed + size), play):
@@ -63,8 +73,13 @@ def ambiguous(wanted: int, *, jobs: int = 2, first: int = 1) -> int:
             f"ambiguous {result.seed}: {shrunken(case(result.seed), {v.rule for v in result.violations}, 80).to_json()}"
         )
     print(table(totals, "lives"))
-    print(f"{lost} ambiguous submits; {len(totals.failed)} lives broke an invariant")
-    return 1 if totals.failed else 0
+    broken = len(totals.failed) + bad
+    print(f"{lost} ambiguous submits, {len(cuts)} of them over HTTP and cut at every byte; {broken} broke something")
+    return 1 if broken else 0
+
+
+def _cut(cut: wire.Cut) -> tuple[wire.Cut, list[Violation]]:
+    return cut, wire.play(cut)
 
 
 def play(seed: int) -> Result:

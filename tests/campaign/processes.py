@@ -14,10 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
-from tests.campaign import checker
+from tests.campaign import checker, wire
 from tests.campaign.checker import Books, Violation
+from tests.campaign.exchange import Entry
 from tests.campaign.many import Totals, spread, table
 from tests.campaign.market import CRASH, START, template
 from tests.campaign.runner import PLANS, Result, decide, paper_holdings, paper_journal, scratch
@@ -25,6 +27,7 @@ from tests.campaign.schedule import Batch, Schedule, draw
 from tests.campaign.stage import Ended
 from tradekit.clock import iso
 from tradekit.reports.footing import foot
+from tradekit.sim.venue import Venue
 from tradekit.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Day:
     """One schedule in real processes."""
 
+    venue: Venue | None = None  # where it trades over HTTP; else its own paper account
+
     def __init__(self, schedule: Schedule, folder: Path) -> None:
         import shutil
 
@@ -40,6 +45,7 @@ class Day:
         self.warm = template(schedule.protect)
         shutil.copytree(self.warm.folder, folder, dirs_exist_ok=True)
         self.ended: list[Ended] = []
+        self.env: dict[str, str] = {}
         self.rng = random.Random(f"processes {schedule.seed}")
 
     def all(self) -> list[Violation]:
@@ -47,6 +53,10 @@ class Day:
         for n, batch in enumerate(self.schedule.batches):
             self._batch(n, batch)
         return [*self._always(), *self._quiet(), *self._flat()]
+
+    def journal(self) -> list[Entry]:
+        """What the venue did."""
+        return wire.journal_of(self.venue.journal.rows) if self.venue is not None else paper_journal(self.folder)
 
     def _batch(self, n: int, batch: Batch) -> None:
         self.now += timedelta(seconds=max(60.0, batch.after))
@@ -78,7 +88,13 @@ class Day:
         return args
 
     def _start(self, words: list[str], crash: str | None = None) -> subprocess.Popen[str]:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "TRADEKIT_CLOCK": iso(self.now), "TRADEKIT_FORMAT": "json"}
+        env = {
+            **os.environ,
+            **self.env,
+            "PYTHONPATH": str(ROOT),
+            "TRADEKIT_CLOCK": iso(self.now),
+            "TRADEKIT_FORMAT": "json",
+        }
         if crash:
             env["TRADEKIT_CRASHPOINT"] = crash
         return subprocess.Popen(
@@ -110,23 +126,38 @@ class Day:
 
     def _always(self) -> Iterator[Violation]:
         books = Books(self.folder / "desk.db")
-        journal = paper_journal(self.folder)
-        yield from checker.always(books, journal, self.ended)
+        yield from checker.always(books, self.journal(), self.ended)
         books.close()
 
     def _quiet(self) -> Iterator[Violation]:
-        for pause in (60, 60, 61):
+        if self.venue is not None:
+            self.venue.faults.clear()
+        for pause in (60, 61, 121):
             self.now += timedelta(seconds=pause)
             self.command("reconcile")
         last = self.command("reconcile")
-        if last.value[0]:
+        frozen = self._frozen()
+        if last.value[0] not in ((0, 7) if frozen else (0,)):
             yield Violation("I2", "reconcile", f"exit code {last.value[0]} on a quiet venue: {last.value[1][-300:]}")
         books = Books(self.folder / "desk.db")
-        yield from checker.converged(books, paper_journal(self.folder), paper_holdings(self.folder))
+        yield from checker.converged(books, self.journal(), self._holdings(), frozen)
         books.close()
-        if (self.folder / "paper.db").exists():
+        if self.venue is None and (self.folder / "paper.db").exists():
             for finding in foot(self.folder / "desk.db", self.folder / "paper.db"):
                 yield Violation("I9", finding.subject, f"{finding.check}: {finding.found}")
+
+    def _holdings(self) -> dict[str, Decimal]:
+        if self.venue is None:
+            return paper_holdings(self.folder)
+        return {symbol: Decimal(qty) for symbol, qty in self.venue.control("truth")["positions"].items()}
+
+    def _frozen(self) -> set[str]:
+        if self.schedule.profile != "none":
+            return set()
+        books = Books(self.folder / "desk.db")
+        found = {event["symbol"] for event in books.events if event["kind"] == "alert.frozen"}
+        books.close()
+        return found
 
     def _flat(self) -> Iterator[Violation]:
         self.now = max(CRASH, self.now)
@@ -135,8 +166,9 @@ class Day:
             self.now += timedelta(seconds=61)
         self.command("reconcile")
         books = Books(self.folder / "desk.db")
-        yield from checker.flat(books)
-        yield from checker.always(books, paper_journal(self.folder), self.ended)
+        frozen = self._frozen()
+        yield from (v for v in checker.flat(books) if v.subject.split("-")[0] not in frozen)
+        yield from checker.always(books, self.journal(), self.ended)
         books.close()
 
 
@@ -151,15 +183,25 @@ def valid(text: str) -> bool:
 
 def play(seed: int) -> Result:
     """One schedule in whole processes."""
+    over_http = seed % 2 == 1
     schedule = draw(seed, ("paper",))
+    schedule.profile = wire.PROFILES[seed // 2 % 3] if over_http else "paper"
     with scratch() as folder:
         day = Day(schedule, folder)
-        violations = day.all()
-        journal = paper_journal(folder)
+        if over_http:
+            with wire.served(folder, schedule.profile) as (venue, env):
+                day.venue, day.env = venue, env
+                venue.faults.add(*wire.script(seed))
+                violations = day.all()
+                journal = day.journal()
+                struck = Counter(f"{row['method']} {row['fault']}" for row in venue.journal.of("fault"))
+        else:
+            violations, struck = day.all(), Counter[str]()
+            journal = day.journal()
     return Result(
         seed=seed, violations=violations, commands=len(day.ended), kills=sum(one.killed for one in day.ended),
-        faults=Counter(), fills=sum(e.kind == "fill" for e in journal), orders=sum(e.kind == "accept" for e in journal),
-        profile="python -m tradekit",
+        faults=struck, fills=sum(e.kind == "fill" for e in journal), orders=sum(e.kind == "accept" for e in journal),
+        profile=f"python -m tradekit, {'http ' if over_http else ''}{schedule.profile}",
     )  # fmt: skip
 
 
