@@ -63,7 +63,7 @@ def test_monitor_exits_sells_for_a_close_before_the_reversal_rule_does(world):
         (found,) = decide(desk, DecideOptions())
         assert [(order.position_id, order.reason) for order in monitor_exits(desk)] == [(position.id, "decision")]
         assert desk.store.decisions.get(found.id).status == "used"
-        assert enter(desk, EnterOptions()).orders == []  # it is on its way
+        assert [o.reason for o in enter(desk, EnterOptions()).orders] == ["decision"]  # of this minute: shown again
         assert [o.reason for o in enter(desk, EnterOptions(ids=(found.id,))).orders] == ["decision"]  # named: shown
 
 

@@ -38,6 +38,17 @@ def test_listed_symbols_are_counted_by_cap(world):
     assert entered(world)[:2] == (["AAA", "BBB"], [("CCC", "max-per-cap")])
 
 
+def test_a_second_enter_in_the_same_minute_said_there_was_nothing(world):
+    (world.path / "universe.yaml").write_text("mid: [AAA, BBB, CCC]\n")
+    entered(world)
+    with world.desk("09:35:40") as desk:
+        again = enter(desk, EnterOptions())
+        assert [order.symbol for order in again.orders] == ["AAA", "BBB"]
+        assert ([veto.rule for veto in again.vetoes], again.refused) == (["max-per-cap"], False)
+    with world.desk("09:36") as desk:
+        assert (enter(desk, EnterOptions()).orders, enter(desk, EnterOptions()).vetoes) == ([], [])
+
+
 def test_an_unlisted_symbol_takes_no_place_of_a_listed_mid_cap(world):
     (world.path / "universe.yaml").write_text("mid: [BBB, CCC]\n")
     assert entered(world)[0] == ["AAA", "BBB", "CCC"]

@@ -75,6 +75,8 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
             vetoes.append(veto)
     if options.ids is not None:
         orders, vetoes = _stored(desk, decisions)
+    elif not pending:
+        orders, vetoes = _of_this_minute(desk)
     return Entered(orders, vetoes, refused=bool(options.ids) and bool(vetoes) and not orders)
 
 
@@ -103,6 +105,14 @@ def _stored(desk: Desk, decisions: Sequence[Decision]) -> tuple[list[Order], lis
     orders = [order for d in decisions for order in _orders_of(desk, d)]
     vetoes = [row for d in decisions for row in desk.store.risk_checks.for_decision(d.id) if row.verdict == "vetoed"]
     return orders, vetoes
+
+
+def _of_this_minute(desk: Desk) -> tuple[list[Order], list[RiskCheck]]:
+    """What a run of the same minute sent and refused: there is nothing new, so it is shown again."""
+    since = desk.clock.now().replace(second=0, microsecond=0)
+    made = desk.store.orders.created_since(since)
+    vetoes = [row for row in desk.store.risk_checks.all(since=since) if row.verdict == "vetoed" and row.decision_id]
+    return [order for order in made if order.purpose == "entry" or order.reason == "decision"], vetoes
 
 
 def _orders_of(desk: Desk, decision: Decision) -> list[Order]:
