@@ -95,9 +95,15 @@ def log_in(owner, idp) -> None:
 def desk_yaml(desk: Path, server: OAuthServer, name: str | None = None, **also: object) -> None:
     """Add `providers` to a desk's settings."""
     rules = server.provider.rules
-    lines = [f"\nproviders:\n  {name or rules.kind}:\n    client_id: {CLIENT}"]
+    lines = [f"providers:\n  {name or rules.kind}:\n    client_id: {CLIENT}"]
     facts = {"authorize_url": server.authorize_url, "token_url": server.token_url, "redirect_uri": CALLBACK}
     facts |= {"one_use": str(rules.one_use).lower()} | also
     lines += [f"    {key}: {value}" for key, value in facts.items()]
-    with (desk / "desk.yaml").open("a") as file:
-        file.write("\n".join(lines) + "\n")
+    put_providers(desk, "\n".join(lines) + "\n")
+
+
+def put_providers(desk: Path, section: str) -> None:
+    """Put a section in the place of the empty one that `init` writes."""
+    text = (desk / "desk.yaml").read_text()
+    assert "\nproviders:\n" in text
+    (desk / "desk.yaml").write_text(text.replace("\nproviders:\n", f"\n{section}", 1))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import ROOT
-from tests.tokens.conftest import CALLBACK, CLIENT, log_in
+from tests.tokens.conftest import CALLBACK, CLIENT, log_in, put_providers
 from tests.tokens.test_login import through_the_pages
 from tradekit.clock import SystemClock
 from tradekit.sim.oauth import IdentityProvider
@@ -58,11 +58,11 @@ def test_no_secret_leaves(new_desk, provide, own, canaries, tmp_path, monkeypatc
     monkeypatch.setenv("TRADEKIT_SECRET_SCHWAB_CLIENT_SECRET", SECRET)
     monkeypatch.setenv("TRADEKIT_SECRET_SIM_PASSWORD", PASSWORD)
     desk = new_desk()
-    with (desk / "desk.yaml").open("a") as file:
-        file.write(
-            f"\nproviders:\n  schwab:\n    client_id: {CLIENT}\n    authorize_url: {server.authorize_url}\n"
-            f"    token_url: {server.token_url}\n    redirect_uri: {CALLBACK}\n    pkce: true\n"
-        )
+    put_providers(
+        desk,
+        f"providers:\n  schwab:\n    client_id: {CLIENT}\n    authorize_url: {server.authorize_url}\n"
+        f"    token_url: {server.token_url}\n    redirect_uri: {CALLBACK}\n    pkce: true\n",
+    )
     said, lines = [], []
 
     def tradekit(*words, stdin=None, env=None):

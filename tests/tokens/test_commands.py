@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.test_startup import HEAVY, loaded_by
-from tests.tokens.conftest import desk_yaml, log_in
+from tests.tokens.conftest import desk_yaml, log_in, put_providers
 from tradekit.clock import SystemClock, iso
 
 
@@ -146,12 +146,12 @@ def test_positions_without_a_login_raise_exits_at_risk(site, monkeypatch):
 
 def test_one_failing_provider_stops_no_other(line, site, provide, own):
     other = provide("tradestation")
-    text = (site.desk / "desk.yaml").read_text()
     section = (
-        f"  tradestation:\n    client_id: nobody-here\n    authorize_url: {other.authorize_url}\n"
+        f"providers:\n  tradestation:\n    client_id: nobody-here\n    authorize_url: {other.authorize_url}\n"
         f"    token_url: {other.token_url}\n"
     )
-    (site.desk / "desk.yaml").write_text(text + section)
+    text = (site.desk / "desk.yaml").read_text()
+    (site.desk / "desk.yaml").write_text(text.replace("\nproviders:\n", f"\n{section}", 1))
     done = line("-C", site.desk, "refresh-token", "--json", env=site.at(minutes=26))
     assert done.returncode == 4
     assert {row["provider"]: row["did"] for row in rows(done)} == {"schwab": "refreshed", "tradestation": "failed"}
@@ -248,8 +248,7 @@ def test_login_by_pasting_the_callback(new_desk, provide, own, run):
 
 def test_crash_points_are_refused_for_real_providers(line, new_desk):
     desk = new_desk()
-    with (desk / "desk.yaml").open("a") as file:
-        file.write("\nproviders:\n  schwab:\n    client_id: abc\n")
+    put_providers(desk, "providers:\n  schwab:\n    client_id: abc\n")
     done = line("-C", desk, "refresh-token", env={"TRADEKIT_CRASHPOINT": "token_renamed"})
     assert done.returncode == 2
     assert "a real provider" in done.stderr
