@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
     "Market data": {
         "data": {
             "import": ("data:import", "Bars in, from CSV or Parquet files."),
+            "import-fills": ("import_fills:import_fills", "Fills in, from brokers' statements."),
             "list": ("data:list", "The series there are."),
             "check": ("data:check", "Look for gaps, splits and bad ticks."),
             "synthetic": ("data:synthetic", "Make up a market from a seed."),
@@ -97,7 +98,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "tearsheet": ("report_tearsheet:tearsheet", "One HTML page with everything."),
         },
         "analyze": {
-            "entry-timing": ("analyze:entry_timing", "Were the picks late, or the entries?"),
+            "entry-timing": ("analyze:entry_timing", "How late the picks and the entries were."),
             "price-movement": ("analyze:price_movement", "What the price did after entries and exits."),
             "targets": ("analyze:targets", "Which targets could have been reached."),
             "what-if": ("analyze:what_if", "The same entries with other plans."),
