@@ -42,7 +42,9 @@ def minutes(x: float | None) -> float | None:
 
 def rounded(x: float | Decimal | None, digits: int = 2) -> float | Decimal | None:
     """Rounded, unknown stays unknown."""
-    return None if x is None else round(x, digits)
+    if x is None:
+        return None
+    return round(x, digits) if isinstance(x, Decimal) else round(float(x), digits)
 
 
 def rich_print(text: str, styles: Sequence[tuple[str, str]]) -> None:
