@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 720.0, 220.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 10.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 10.0, 10.0, 24.0
 MOST = 500  # points of a line: more than a screen can show
 
 
@@ -102,11 +102,13 @@ def axes(frame: Frame, labels: Sequence[tuple[float, str]], unit: str = "", digi
         parts.append(f'<path class=g d="M{n(LEFT)} {y}H{n(frame.width - RIGHT)}"/>')
         parts.append(f"<text x={n(LEFT - 5)} y={y} class=yl>{value:,.{shown}f}{unit}</text>")
     for x, text in labels:
-        parts.append(f"<text x={n(frame.x(x))} y={n(frame.height - 6)} class=xl>{escape(text)}</text>")
+        at = frame.x(x)
+        css, at = ("al", frame.width - RIGHT) if at > frame.width - 60 else ("xl", at)
+        parts.append(f"<text x={n(at)} y={n(frame.height - 6)} class={css}>{escape(text)}</text>")
     return "".join(parts)
 
 
-def spaced(names: Sequence[str], count: int = 6) -> list[tuple[float, str]]:
+def spaced(names: Sequence[str], count: int = 4) -> list[tuple[float, str]]:
     """At most `count` of the names with their places, evenly."""
     if not names:
         return []
@@ -185,7 +187,7 @@ def bars(rows: Sequence[tuple[str, float, str]], label: str) -> str:
     height = 26.0 * len(rows) + 8
     low, high = min(0.0, *(v for _, v, _ in rows)), max(0.0, *(v for _, v, _ in rows))
     span = high - low or 1.0
-    start, wide = 130.0, WIDTH - 130.0 - 190.0
+    start, wide = 130.0, WIDTH - 130.0 - 260.0
     body = ""
     for i, (name, value, text) in enumerate(rows):
         y = 6 + 26.0 * i
