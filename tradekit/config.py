@@ -250,6 +250,43 @@ class SuperviseSettings(Section, frozen=True):
     stop_s: Annotated[float, Meta(gt=0, le=10)] = 8.0  # from SIGTERM to SIGKILL for children
 
 
+class ChannelSettings(Section, frozen=True):
+    """One way to a human. Bot tokens, passwords and apprise URLs are secrets: they are named here, never written."""
+
+    kind: Literal["telegram", "webhook", "ntfy", "smtp", "apprise"]
+    url: str = ""  # webhook, ntfy, telegram: https://..., or http:// on this machine; ntfy and telegram have their own
+    secret: str | None = None  # NAME of the token, password or apprise URL among the secrets
+    chat: str = ""  # telegram: the chat's id
+    topic: str = ""  # ntfy
+    host: str = ""  # smtp
+    port: Annotated[int, Meta(gt=0, lt=65536)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"  # smtp; none is for this machine only
+    user: str = ""  # smtp; empty: no login
+    sender: str = ""  # smtp
+    to: list[str] = []  # smtp
+    only: list[str] = []  # kinds that go here, e.g. ["alert.*"]; []: all that are switched on
+    urgent: bool = False  # true: only what is urgent goes here
+
+
+class NotifySettings(Section, frozen=True):
+    """What goes to a human, and how. Kinds are those of `tradekit events`; `alert.*` stands for all alerts."""
+
+    channels: dict[str, ChannelSettings] = {}
+    events: dict[str, bool] = {}  # switches over the built-in ones (docs/notify.md)
+    urgent: list[str] = field(
+        default_factory=lambda: [
+            "alert.unprotected", "alert.exit-by-hand", "alert.exit-failed", "alert.exits-blind", "alert.exits-failing",
+            "alert.still-open", "alert.stop-stuck", "alert.child-broken", "alert.halt",
+        ]
+    )  # fmt: skip
+    every_s: Positive = 10.0  # how often the supervisor's notifier looks
+    burst: Annotated[int, Meta(gt=0)] = 20  # events in one message
+    retry_s: Positive = 5.0  # after a failure; doubles
+    longest_retry_s: Positive = 300.0
+    keep_s: Annotated[int, Meta(gt=0)] = 259200  # what could not be delivered for so long is given up
+    escalate_s: Annotated[int, Meta(gt=0)] = 300  # a position without a live stop is told again this often
+
+
 class ProviderSettings(Section, frozen=True):
     """One OAuth login. What is not named comes from the built-in facts of `type` (or of the section's own name)."""
 
@@ -289,6 +326,7 @@ class Settings(Section, frozen=True):
     end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
     supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     providers: dict[str, ProviderSettings] = {}  # OAuth logins that refresh-token looks after
     strategies: dict[str, dict[str, Any]] = {}
     schedule: list[dict[str, Any]] | None = None  # None: the default schedule

@@ -34,3 +34,10 @@ def test_without_systemd_nothing_is_sent(environ):
 )
 def test_the_watchdog_watches_one_process(environ, seconds):
     assert watchdog_s(environ, pid=77) == seconds
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(tmp_path):
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address)
+        assert not all(notify("WATCHDOG=1", {"NOTIFY_SOCKET": address}) for _ in range(2000))

@@ -51,6 +51,8 @@ class Child:
 
     def read(self, fd: int) -> bool:
         """Pass on what lies in one pipe. False: it has ended and is to be watched no longer."""
+        if fd not in self._rest:
+            return False
         try:
             piece = os.read(fd, PIECE)
         except BlockingIOError:

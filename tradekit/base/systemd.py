@@ -13,6 +13,7 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     name = "\0" + address[1:] if address.startswith("@") else address  # '@': Linux's abstract namespace
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+        link.setblocking(False)  # a manager that does not read must not hold up the exits
         link.sendto(state.encode(), name)
         return True
     return False

@@ -106,11 +106,18 @@ def stop_when_masters_hit(desk: Desk) -> list[Halt]:
         h.kind == MASTERS for h in desk.store.halts.all(session=today)
     ):
         return []
-    masters = [position for position in desk.store.positions.all(session=today) if position.master]
-    if not masters or not all(_left_at_target(desk, position) for position in masters):
+    masters = masters_left(desk)
+    if not masters:
         return []
     names = ", ".join(position.symbol for position in masters)
     return [raise_halt(desk, MASTERS, f"all masters hit their target: {names}", flatten=False, by="desk")]
+
+
+def masters_left(desk: Desk) -> list[Position]:
+    """The session's masters, once all of them have left at their target; before that, and without any, []."""
+    today = desk.calendar.day(desk.clock.now())
+    masters = [position for position in desk.store.positions.all(session=today) if position.master]
+    return masters if all(_left_at_target(desk, position) for position in masters) else []
 
 
 def _left_at_target(desk: Desk, position: Position) -> bool:
