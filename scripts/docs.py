@@ -1,4 +1,4 @@
-"""The pages that are made from the code: docs/commands.md, docs/schema.md, crontab.example."""
+"""The pages that are made from the code: docs/commands.md and docs/schema.md."""
 
 import sys
 from pathlib import Path

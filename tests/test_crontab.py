@@ -110,6 +110,8 @@ def test_the_lines_on_the_exchanges_own_clock():
         "* 9-16 * * 1-5 tradekit run-slot monitor-exits",
         "0,30 10-15 * * 1-5 tradekit run-slot jobs-track",
         "5 13,16 * * 1-5 tradekit run-slot jobs-snapshot",
+        "20 13,16 * * 1-5 tradekit run-slot jobs-outcomes",
+        "0 18 * * 0 tradekit run-slot jobs-cleanup",
     ]
 
 

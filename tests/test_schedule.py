@@ -61,11 +61,11 @@ EVERY = {"monitor-exits", "jobs-track"}
 
 
 def test_the_documented_default_is_the_default():
-    import yaml
+    from tradekit.base.yaml_text import parse as read_yaml
 
     text = (Path(__file__).parent.parent / "docs" / "schedule.md").read_text()
     block = text.split("```yaml\n", 1)[1].split("```", 1)[0]
-    assert yaml.safe_load(block)["schedule"] == default_schedule()
+    assert read_yaml(block, Path("schedule.md"), [])[0]["schedule"] == default_schedule()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_default_day():
         "09:35 open-scan", "09:35 open-decide", "09:35 open-enter",
         "12:30 midday-scan", "12:30 midday-decide", "12:30 midday-enter",
         "15:30 close-scan", "15:30 close-decide", "15:30 close-enter",
-        "16:05 jobs-snapshot",
+        "16:05 jobs-snapshot", "16:20 jobs-outcomes",
     ]  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_a_half_day_moves_with_its_real_close_and_has_no_midday():
         "09:00 reconcile",
         "09:35 open-scan", "09:35 open-decide", "09:35 open-enter",
         "12:30 close-scan", "12:30 close-decide", "12:30 close-enter",
-        "13:05 jobs-snapshot",
+        "13:05 jobs-snapshot", "13:20 jobs-outcomes",
     ]  # fmt: skip
 
 
@@ -196,6 +196,7 @@ def test_a_market_on_open_desk_sends_before_09_27():
     found = resolve(only, FRIDAY, NEW_YORK)
     assert local(found) == [
         "08:45 reconcile", "08:50 moo-scan", "08:50 moo-decide", "09:10 moo-enter", "16:05 jobs-snapshot",
+        "16:20 jobs-outcomes",
     ]  # fmt: skip
     enter = next(due for due in found if due.name == "moo-enter")
     assert enter.late_at.astimezone(NEW_YORK).strftime("%H:%M") == "09:25"

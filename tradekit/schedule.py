@@ -224,6 +224,8 @@ def default_schedule(
             {"every": "1m", "run": "monitor-exits"},
             {"every": "30m", "from": "00:30", "to": "24:00", "run": "jobs track"},
             {"at": "23:55", "run": "jobs snapshot"},
+            {"at": "23:57", "run": "jobs outcomes"},
+            {"at": "18:00", "on": "sun", "run": "jobs cleanup"},
         ]
     entries: list[dict[str, Any]] = [{"at": "open-30m", "run": "reconcile"}]
     if "market-on-open" in strategies:
@@ -240,6 +242,8 @@ def default_schedule(
         {"every": "1m", "from": "open", "to": "close+2m", "run": "monitor-exits"},
         {"every": "30m", "from": "open+30m", "to": "close", "run": "jobs track"},
         {"at": "close+5m", "run": "jobs snapshot"},
+        {"at": "close+20m", "run": "jobs outcomes"},
+        {"at": "18:00", "on": "sun", "run": "jobs cleanup"},
     ]
 
 

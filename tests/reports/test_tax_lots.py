@@ -13,7 +13,7 @@ from tradekit.reports.tax_lots import Deal, tax_lots
 TRUTH = Path(__file__).resolve().parents[3] / "shared" / "truth"
 IBKR, RP2 = TRUTH / "ibkr_paper_fills_2023.csv", TRUTH / "rp2_lot_cases.json"
 JAN = date(2025, 1, 2)
-RANKED = pytest.mark.xfail(reason="hifo, lofo: cost is ranked with fees here, without there; B3 differs beyond that", strict=True)
+RANKED = pytest.mark.xfail(reason="hifo, lofo: cost is ranked without fees there; B3 differs beyond that", strict=True)
 
 
 def buy(id, days, qty, amount, fee=0, symbol="X"):
