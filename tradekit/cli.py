@@ -125,8 +125,10 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
         "schedule": {
             "show": ("schedule:show", "When each slot of a day is due."),
             "crontab": ("schedule:crontab", "The schedule as lines for cron."),
+            "systemd": ("schedule:systemd", "Units for systemd: a supervisor, or timers."),
         },
         "run-slot": ("run_slot:run_slot", "Run one slot of the schedule if it is due."),
+        "notify": ("notify:notify", "Send alerts and chosen events to the outside."),
         "supervise": ("supervise:supervise", "Run the whole schedule, day after day, from one process."),
         "replay": ("replay:replay", "The schedule over recorded bars in virtual time."),
         "paper": {

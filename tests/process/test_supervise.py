@@ -50,7 +50,7 @@ def test_a_fast_day_with_children_killed_at_random(tmp_path):
     desk.chmod(0o700)
     chance, killed, supervisor = random.Random(6), 0, start(desk, "2026-02-13T14:33:00Z@60")
     try:
-        deadline = time.monotonic() + 20 + 6 * ROUNDS
+        deadline = time.monotonic() + 25 + 7 * ROUNDS
         while time.monotonic() < deadline:
             assert supervisor.poll() is None, supervisor.communicate()[1]
             found = children(supervisor.pid)

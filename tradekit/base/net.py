@@ -205,6 +205,24 @@ class Http:
                 raise AmbiguousSend(f"{self.name}: POST {path}: {broken.what}: it may have arrived") from None
             raise _unsent(f"{self.name}: POST {path}: {broken.what}") from None
 
+    def post_json(
+        self, path: str, body: Mapping[str, Any], *, params: Mapping[str, str] | None = None, shown: str | None = None
+    ) -> Answer:
+        """POST JSON once; any whole answer comes back, whatever its status and body. For messages, not for orders.
+
+        `shown` stands for a path that holds a secret in messages. Raises as post_form does.
+        """
+        import msgspec
+
+        deadline = self._clock.monotonic() + self.deadlines.total_s
+        shown = path if shown is None else shown
+        try:
+            return self._exchange("POST", path, params, msgspec.json.encode(body), deadline)
+        except _Broken as broken:
+            if broken.sent:
+                raise AmbiguousSend(f"{self.name}: POST {shown}: {broken.what}: it may have arrived") from None
+            raise _unsent(f"{self.name}: POST {shown}: {broken.what}") from None
+
     # inside
 
     def _queue(self, urgent: bool, deadline: float) -> None:

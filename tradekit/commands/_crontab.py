@@ -50,7 +50,7 @@ def crontab(
         if spec.after is not None:
             continue
         moments = [at.astimezone(host_zone) for day, session in days for at in due_times(spec, session, zone, day)]
-        names = _with_followers(spec.name, specs)
+        names = with_followers(spec.name, specs)
         call = "; ".join(escaped([*command, name]) for name in names)
         every_minute = spec.every_s is not None and spec.every_s <= 60
         lines += [
@@ -98,6 +98,7 @@ def ranges(values: Iterable[int], lowest: int, highest: int) -> str:
     return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
 
 
-def _with_followers(name: str, specs: Sequence[SlotSpec]) -> list[str]:
+def with_followers(name: str, specs: Sequence[SlotSpec]) -> list[str]:
+    """A slot's name and those of the slots that wait for it, in the order they run."""
     followers = [spec.name for spec in specs if spec.after == name]
-    return [name, *(below for follower in followers for below in _with_followers(follower, specs))]
+    return [name, *(below for follower in followers for below in with_followers(follower, specs))]

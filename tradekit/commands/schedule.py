@@ -1,4 +1,4 @@
-"""tradekit schedule show, tradekit schedule crontab"""
+"""tradekit schedule show, schedule crontab, schedule systemd"""
 
 from collections.abc import Mapping
 from datetime import date as Date
@@ -102,6 +102,54 @@ def _entry(line: str) -> dict[str, str]:
     """A line of the crontab as a record: the five fields, and what they start."""
     *fields, command = line.split(maxsplit=5)
     return dict(zip(("minute", "hour", "day", "month", "weekday"), fields, strict=True)) | {"command": command}
+
+
+def systemd(
+    ctx: typer.Context,
+    timers: Annotated[
+        bool, typer.Option("--timers", help="A service and a timer per slot, in the place of the supervisor's unit.")
+    ] = False,
+    out: Annotated[str | None, typer.Option(help="Write the files into this folder instead of printing them.")] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="For /etc/systemd/system; default: for systemctl --user.")
+    ] = False,
+    program: Annotated[str | None, typer.Option(help="The tradekit to call; default: this one.")] = None,
+) -> None:
+    """Print systemd units: one that supervises the desk, or timers that call run-slot.
+
+    The same files for the same schedule; existing ones in --out are written over.
+    """
+    import os
+    import sys
+    from getpass import getuser
+    from pathlib import Path
+
+    from tradekit.clock import clock_from
+    from tradekit.commands._context import read_store
+    from tradekit.commands._systemd import quoted, slot_units, supervise_unit
+
+    with read_store(ctx.obj) as store:
+        first = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at")).now().date()
+        calendar = desk_calendar(ctx.obj, store, first)
+    desk = ctx.obj.here.resolve()
+    own = Path(sys.argv[0])
+    called = program or (str(own.absolute()) if own.name == "tradekit" else "tradekit")
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tradekit"
+    command, writable = quoted([called, "-C", str(desk)]), quoted([str(desk), f"-{state}"])
+    user = getuser() if system else None
+    if timers:
+        days = [(day, calendar.on(day)) for day in (first + timedelta(days=i) for i in range(366))]
+        files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, desk.name, writable, user=user)
+    else:
+        files = {f"tradekit-{desk.name}-supervise.service": supervise_unit(command, desk.name, writable, user=user)}
+    for name, text in files.items():
+        if out is None:
+            typer.echo(f"# {name}\n{text}")
+        else:
+            folder = Path(out)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8")
+            typer.echo(str(folder / name))
 
 
 def desk_schedule(context: "Context") -> "list[SlotSpec]":

@@ -26,11 +26,13 @@ def status(ctx: typer.Context, at: AtOption = None) -> None:
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
     from tradekit.commands._output import show
+    from tradekit.commands._running import running_part
 
     asked = then(at)
     with read_store(ctx.obj, asked) as store:
         clock = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at"))
         found = page(store, asked or clock.now(), clock.name)
+        found |= running_part(store, asked or clock.now(), found["session"])
     show({"desk": str(ctx.obj.here)} | found | logins(ctx.obj, clock), ctx.obj.format)
 
 
