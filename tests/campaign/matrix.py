@@ -7,7 +7,7 @@ from tests.campaign.many import Totals, shrunken, spread, table
 from tests.campaign.runner import Result, run
 from tests.campaign.schedule import POINTS, Batch, Command, Schedule
 
-VERBS = ("enter", "monitor-exits", "liquidate", "reconcile")
+VERBS = ("enter", "monitor-exits", "liquidate", "reconcile", "first monitor-exits")
 PROFILES = ("unique", "open-only", "none", "paper")
 TURNS = 48
 
@@ -25,7 +25,7 @@ class Case:
 
     def died(self, result: Result) -> bool:
         """Did the command reach the place of its death? It is the third batch from the end."""
-        name = f"{len(self.schedule.batches) - 3}.0 {self.verb} killed"
+        name = f"{len(self.schedule.batches) - 3}.0 {self.verb.split()[-1]} killed"
         return any(name in line for line in result.log)
 
     @property
@@ -43,10 +43,10 @@ def cases(profiles: tuple[str, ...] = PROFILES, seconds: tuple[str | None, ...] 
                 for second in wanted:
                     for nth in (1, 2) if second is None else (1,):
                         crash = f"{point}:{nth}"
-                        schedule = _schedule(verb, Command(verb, _args(verb), crash=crash), second, profile)
+                        schedule = _schedule(verb, Command(verb.split()[-1], _args(verb), crash=crash), second, profile)
                         yield Case(verb, crash, None, second, profile, schedule)
             for turn in range(1, TURNS, 1 if seconds is None else 4):
-                schedule = _schedule(verb, Command(verb, _args(verb), kill_at=turn), None, profile)
+                schedule = _schedule(verb, Command(verb.split()[-1], _args(verb), kill_at=turn), None, profile)
                 yield Case(verb, None, turn, None, profile, schedule)
 
 
@@ -63,6 +63,8 @@ def _schedule(verb: str, dies: Command, second: str | None, profile: str) -> Sch
         batches.append(Batch(30.0, [dies], decide=["DDD", "EEE"]))
     elif verb == "monitor-exits":
         batches.append(Batch(1500.0, [dies]))  # BBB has fallen by then: its stop is to be sold
+    elif verb == "first monitor-exits":  # nothing of the entries is booked or protected yet
+        batches = [first, Batch(9.0, [dies])]
     elif verb == "liquidate":
         batches.append(Batch(30.0, [dies]))
     else:  # something to reconcile: an entry whose writer died, fills that nobody has booked

@@ -207,6 +207,11 @@ class Play:
 
     def _crash(self) -> list[Violation]:
         """Every price falls through every stop: all must be sold, halted or not."""
+        if self._waits("orders WHERE purpose = 'entry' AND status IN ('submitted', 'open', 'partially_filled')"):
+            self.stage.move_to(self.stage.now + timedelta(seconds=61))  # else it would buy in the middle of the crash
+            for _ in range(2):
+                self.command("reconcile")
+                self.stage.move_to(self.stage.now + timedelta(seconds=61))
         if self.schedule.seed % 2:
             self.command("halt")
         if self.schedule.seed % 4 > 1 and self.exchange is not None:
@@ -215,7 +220,7 @@ class Play:
         self.stage.move_to(max(CRASH, self.stage.now + timedelta(seconds=1)))
         for _ in range(9):
             self.command("monitor-exits")
-            if not self._positions():
+            if not self._waits("positions WHERE closed_at IS NULL"):
                 break
             self.stage.move_to(self.stage.now + timedelta(seconds=45))
         self.command("reconcile")
@@ -235,10 +240,11 @@ class Play:
         finally:
             books.close()
 
-    def _positions(self) -> int:
+    def _waits(self, rows: str) -> int:
+        """How many rows of a kind the store has."""
         db = sqlite3.connect(self.folder / "desk.db")
         try:
-            return int(db.execute("SELECT count(*) FROM positions WHERE closed_at IS NULL").fetchone()[0])
+            return int(db.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])
         finally:
             db.close()
 

@@ -120,7 +120,14 @@ def why_not_again(desk: Desk, order: Order) -> str | None:
     """
     if order.side == "sell":
         return refuse_sell(desk, order, look(desk, for_entry=False))
-    return "a halt is open" if desk.store.halts.open() else why_frozen(desk, order.symbol)
+    if desk.store.halts.open():
+        return "a halt is open"
+    return called_off(desk, order) or why_frozen(desk, order.symbol)
+
+
+def called_off(desk: Desk, order: Order) -> str | None:
+    """Why an order is not wanted any more although nobody could cancel it yet; None: it is wanted."""
+    return desk.store.meta.get(f"called-off:{order.id}")
 
 
 def transmit(desk: Desk, order: Order, *, again: bool = False) -> Order:
@@ -295,7 +302,9 @@ def news(order: Order, answer: BrokerOrder, submitted_at: datetime | None = None
 
 def request_cancel(desk: Desk, order: Order, because: str) -> Order:
     """Ask the venue to cancel, then read the order back: filled is booked, gone is closed by reconcile."""
-    if order.broker_order_id is None:
+    if order.broker_order_id is None:  # perhaps it never arrived: then it must not be sent again, else it is cancelled
+        if order.purpose == "entry" and called_off(desk, order) is None:
+            desk.store.meta.set(f"called-off:{order.id}", because)
         return order
     with shielded():
         if order.raw_status != "pending_cancel":

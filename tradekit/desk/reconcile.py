@@ -14,7 +14,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.frozen import frozen
 from tradekit.desk.halts import MASTERS
-from tradekit.desk.orders import request_cancel, submit_lock
+from tradekit.desk.orders import called_off, request_cancel, submit_lock
 from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.sell import working_exit
 from tradekit.desk.settle import DOUBTFUL, settle
@@ -23,6 +23,7 @@ from tradekit.errors import Busy, Findings, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
 
+WORKING = frozenset({"submitted", "open", "partially_filled"})
 OVERLAP = timedelta(hours=1)  # fills are read again this far back: a late one is not lost
 START = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=15)  # so long after an entry was cancelled a fill of it may still turn up
@@ -211,16 +212,16 @@ def withdraw(desk: Desk) -> None:
 
 
 def cancel_stale_entries(desk: Desk) -> None:
-    """What an entry has not filled after its time is cancelled; what it filled is kept."""
+    """What an entry has not filled after its time is cancelled, and what was called off; what it filled is kept."""
     now, limit = desk.clock.now(), timedelta(seconds=desk.settings.entry.cancel_after_s)
     for order in desk.store.orders.live():
-        waits = (
-            order.purpose == "entry"
-            and order.tif != "opg"
-            and order.status in ("open", "partially_filled", "submitted")
-        )
-        if waits and order.raw_status != "pending_cancel" and now >= (order.submitted_at or order.created_at) + limit:
-            request_cancel(desk, order, f"unfilled after {limit.total_seconds():.0f} s")
+        if order.purpose != "entry" or order.status not in WORKING or order.raw_status == "pending_cancel":
+            continue
+        because = called_off(desk, order)
+        if because is None and order.tif != "opg" and now >= (order.submitted_at or order.created_at) + limit:
+            because = f"unfilled after {limit.total_seconds():.0f} s"
+        if because is not None:
+            request_cancel(desk, order, because)
 
 
 def give_back_claims(desk: Desk) -> None:
