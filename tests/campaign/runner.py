@@ -318,40 +318,39 @@ def decide(store: Store, symbol: str, price: Decimal, now: datetime, n: int, pla
 
 
 def paper_journal(folder: Path) -> list[Entry]:
-    """paper.db's orders and fills as journal lines, in the order of the exchange's own times."""
+    """paper.db's orders and fills as journal lines, in the order of the exchange's own times.
+
+    Where the clock stands still many things share an instant. Then what became of earlier orders comes first, and of
+    an order that came in that instant its accept, its fills, its end, before the order that came next.
+    """
     if not (folder / "paper.db").exists():
         return []
     db = sqlite3.connect(folder / "paper.db")
     db.row_factory = sqlite3.Row
-    found: list[tuple[str, int, Entry]] = []
+    found: list[tuple[str, float, Entry]] = []
+
+    def add(rank: int, kind: str, at: str, order: sqlite3.Row, qty: float, price: float | None = None) -> None:
+        turn = order["n"] + rank / 10 if at == order["submitted_at"] else -9 + rank
+        line = Entry(
+            0, datetime.fromisoformat(at), kind, order["client_order_id"], order["symbol"], order["side"],
+            Decimal(str(qty)), None if price is None else Decimal(str(price)), order["id"],
+        )  # fmt: skip
+        found.append((at, turn, line))
+
     try:
-        orders = {row["id"]: row for row in db.execute("SELECT * FROM orders")}
+        orders = {row["id"]: row for row in db.execute("SELECT * FROM orders ORDER BY n")}
         for row in orders.values():
-            qty = Decimal(str(row["qty"]))
-            facts = (row["client_order_id"], row["symbol"], row["side"])
-            found.append((row["submitted_at"], 0, _line("accept", row["submitted_at"], facts, qty, row["id"])))
+            add(0, "accept", row["submitted_at"], row, row["qty"])
             if row["status"] in ("cancelled", "expired"):
-                found.append((row["changed_at"], 2, _line(row["status"], row["changed_at"], facts, qty, row["id"])))
+                add(2, row["status"], row["changed_at"], row, row["qty"])
         for fill in db.execute("SELECT * FROM fills ORDER BY rowid"):
-            row = orders[fill["order_id"]]
-            facts = (row["client_order_id"], fill["symbol"], fill["side"])
-            line = _line("fill", fill["known_at"], facts, Decimal(str(fill["qty"])), fill["order_id"])
-            line.price = Decimal(str(fill["price"]))
-            found.append((fill["known_at"], 1, line))
+            add(1, "fill", fill["known_at"], orders[fill["order_id"]], fill["qty"], fill["price"])
     finally:
         db.close()
-    # In one instant: what ended, what filled, what came. A cancel and the sale it made room for share a second.
-    found.sort(key=lambda one: (one[0], {2: 0, 1: 1, 0: 2}[one[1]]))
-    return [_numbered(line, n) for n, (_, _, line) in enumerate(found, 1)]
-
-
-def _line(kind: str, at: str, facts: tuple[str, str, str], qty: Decimal, order: str) -> Entry:
-    return Entry(0, datetime.fromisoformat(at), kind, facts[0], facts[1], facts[2], qty, None, order)
-
-
-def _numbered(line: Entry, n: int) -> Entry:
-    line.n = n
-    return line
+    found.sort(key=lambda one: one[:2])
+    for n, (_, _, line) in enumerate(found, 1):
+        line.n = n
+    return [line for _, _, line in found]
 
 
 def paper_holdings(folder: Path) -> dict[str, Decimal]:
