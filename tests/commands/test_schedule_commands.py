@@ -44,7 +44,7 @@ def test_show_prints_today_with_the_states_that_are_known(desk, capsys):
     code, out, _ = called(desk, capsys, "show", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
-    assert len(rows) == 13
+    assert len(rows) == 14
     assert rows["open-scan"] == {
         "name": "open-scan", "due_at": "2026-11-25T14:35:00Z", "local": "09:35", "until": None, "times": 1,
         "run": "scan --type open", "after": None, "state": "done",

@@ -5,8 +5,8 @@ and `run-slot` drops the wrong ones by its due-check.
 """
 
 import shlex
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -32,6 +32,20 @@ class Times(NamedTuple):
         """The five fields of a crontab line."""
         minutes = "*" if self.minutes is None else ranges(self.minutes, 0, 59)
         return f"{minutes} {ranges(self.hours, 0, 23)} * * {ranges(self.weekdays, 0, 6)}"
+
+
+def a_year(first: date, on: Callable[[date], Session | None], zone: ZoneInfo) -> list[tuple[date, Session | None]]:
+    """The days from `first` on with their sessions, and each full session once more with every early close there is.
+
+    Next year's half days fall on other weekdays, and into the other half of the year.
+    """
+    days = [(day, on(day)) for day in (first + timedelta(days=i) for i in range(366))]
+    early = {session.close.astimezone(zone).time() for _, session in days if session and session.half}
+    for day, session in list(days):
+        for at in sorted(early) if session and not session.half else ():
+            close = datetime.combine(day, at, zone).astimezone(UTC)
+            days.append((day, Session(day, session.open, close, True) if session else None))
+    return days
 
 
 def crontab(

@@ -118,16 +118,13 @@ def slot_units(
 
 def calendar_lines(spec: SlotSpec, days: Sequence[tuple[date, Session | None]], zone: ZoneInfo) -> list[str]:
     """`OnCalendar=Mon..Fri *-*-* 09:35:00 America/New_York`, one line per set of weekdays and hour."""
-    by_time: dict[tuple[int, int, int], set[int]] = {}
-    for day, session in days:
-        for at in due_times(spec, session, zone, day):
-            local = at.astimezone(zone)
-            by_time.setdefault((local.hour, local.minute, local.second), set()).add(local.weekday())
-    hours: dict[tuple[int, int, frozenset[int]], set[int]] = {}
-    for (hour, minute, second), weekdays in by_time.items():
-        hours.setdefault((hour, second, frozenset(weekdays)), set()).add(minute)
+    local = [at.astimezone(zone) for day, session in days for at in due_times(spec, session, zone, day)]
+    on = {at.weekday() for at in local}  # of all of them: next year's half days fall on other weekdays
+    hours: dict[tuple[int, int], set[int]] = {}
+    for at in local:
+        hours.setdefault((at.hour, at.second), set()).add(at.minute)
     lines = []
-    for (hour, second, on), minutes in sorted(hours.items(), key=lambda item: (item[0][0], min(item[1]))):
+    for (hour, second), minutes in sorted(hours.items(), key=lambda item: (item[0][0], min(item[1]))):
         text = "*" if len(minutes) == 60 else ",".join(f"{minute:02}" for minute in sorted(minutes))
         lines.append(f"OnCalendar={_days(on)} *-*-* {hour:02}:{text}:{second:02} {zone.key}")
     return lines

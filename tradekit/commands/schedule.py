@@ -75,6 +75,7 @@ def crontab(
 
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
+    from tradekit.commands._crontab import a_year
     from tradekit.commands._crontab import crontab as lines_of
     from tradekit.commands._output import show as print_records
     from tradekit.errors import StoreError
@@ -84,8 +85,7 @@ def crontab(
     with read_store(ctx.obj) as store:
         first = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at")).now().date()
         calendar = desk_calendar(ctx.obj, store, first)
-    days = [first + timedelta(days=i) for i in range(366)]
-    sessions = [(day, calendar.on(day)) for day in days]
+    sessions = a_year(first, calendar.on, calendar.zone)
     if all(session is None for _, session in sessions):
         raise StoreError(f"the calendar has no session after {first}", "tradekit doctor")
     own = Path(sys.argv[0])
@@ -126,6 +126,7 @@ def systemd(
 
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
+    from tradekit.commands._crontab import a_year
     from tradekit.commands._systemd import quoted, slot_units, supervise_unit
 
     with read_store(ctx.obj) as store:
@@ -138,7 +139,7 @@ def systemd(
     command, writable = quoted([called, "-C", str(desk)]), quoted([str(desk), f"-{state}"])
     user = getuser() if system else None
     if timers:
-        days = [(day, calendar.on(day)) for day in (first + timedelta(days=i) for i in range(366))]
+        days = a_year(first, calendar.on, calendar.zone)
         files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, desk.name, writable, user=user)
     else:
         files = {f"tradekit-{desk.name}-supervise.service": supervise_unit(command, desk.name, writable, user=user)}
