@@ -1,4 +1,4 @@
-"""The legacy day-trade counter: round trips within one session over the last five (FINRA rule 4210 until its change)."""
+"""The legacy day-trade counter: round trips within one session over the last five (FINRA rule 4210, old form)."""
 
 from datetime import date
 

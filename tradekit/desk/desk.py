@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def print_stderr(text: str) -> None:
-    """Talk goes to stderr; stdout is data. A stderr that cannot be written to (full disk, closed pipe) stops nothing."""
+    """Talk goes to stderr; stdout is data. A stderr that cannot be written to (full disk, pipe) stops nothing."""
     with suppress(OSError, ValueError):
         print(text, file=sys.stderr)
 

@@ -64,7 +64,9 @@ def open_desk(
     `at`, an earlier time, its clock stands there: prices are of then. UsageError for `at` without a dry run.
     """
     if at is not None and not dry_run:
-        raise UsageError("--at is for --dry-run: what is done is done now", f"tradekit {command} --dry-run --at {iso(at)}")
+        raise UsageError(
+            "--at is for --dry-run: what is done is done now", f"tradekit {command} --dry-run --at {iso(at)}"
+        )
     path = where if isinstance(where, Path) else where.here
     lock = job_lock(path, command) if command else nullcontext()  # first: the second copy of a job costs nothing
     with (
