@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import shutil
 import stat
+import subprocess
+import threading
 import warnings
 from datetime import timedelta
 
@@ -14,6 +17,7 @@ from tests.tokens.conftest import CLIENT, SECRET, START, desk_yaml, log_in
 from tradekit.clock import SystemClock, iso
 from tradekit.errors import ConfigError
 from tradekit.tokens.formats import parse
+from tradekit.tokens.serve import TokenServer, serve_secret
 from tradekit.tokens.watch import Watched
 
 
@@ -170,3 +174,38 @@ def test_schwab_py_lives_a_week_beside_our_commands(line, new_desk, provide, own
         assert not [text for kind, text in ours.alerts if kind == "token-outside"]
         traveller.shift(timedelta(minutes=10))
         assert line("-C", desk, "refresh-token").returncode == 4  # and after seven days a person is needed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_lives_a_week_through_token_serve(line, new_desk, provide, own, state, monkeypatch):
+    """The same week for a program that knows HTTP only: curl asks `token serve`, our commands refresh beside it."""
+    with time_machine.travel(START, tick=False) as traveller:
+        server = provide("schwab", at=SystemClock(), one_use=True)
+        monkeypatch.setattr(os, "fsync", lambda fd: None)
+        desk = new_desk()
+        desk_yaml(desk, server)
+        ours = own(server, at=SystemClock())
+        log_in(ours.owner, ours.idp)
+        _, secret = serve_secret(state)
+        tokens = TokenServer({"schwab": ours.owner}, secret, 0)
+        thread = threading.Thread(target=tokens.run, args=(0.05,))
+        thread.start()
+        url = f"http://127.0.0.1:{tokens.server_address[1]}/auth/token/schwab"
+        try:
+            for step in range(7 * 24 - 1):  # every hour: the access token has always run out
+                if step % 4 == 1:
+                    assert (
+                        line("-C", desk, "refresh-token", "--all", *(["--force"] if step % 8 == 1 else [])).returncode
+                        == 0
+                    )
+                if step % 4 == 2:
+                    command = ["curl", "-sS", "--fail", "-H", f"Authorization: Bearer {secret}", url]
+                    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+                    assert done.returncode == 0, done.stderr
+                    assert ours.idp.lets_in(f"Bearer {json.loads(done.stdout)['access_token']}")
+                traveller.shift(timedelta(hours=1))
+        finally:
+            tokens.stop()
+            thread.join(5)
+        assert (ours.idp.counts["api_401"], ours.idp.counts["reuses"], ours.idp.counts["refused"]) == (0, 0, 0)
