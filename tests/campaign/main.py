@@ -12,7 +12,7 @@ def main(args: argparse.Namespace) -> int:
     """Everything that was asked for; 1 where anything broke."""
     profiles = tuple(args.profile) if args.profile else PROFILES
     codes = []
-    if args.seed is not None or args.file is not None:
+    if (args.seed is not None or args.file is not None) and not args.supervise:
         schedule = from_json(args.file.read_text()) if args.file else draw(args.seed, profiles)
         return 1 if replay(schedule) else 0
     if args.schedules:
@@ -33,6 +33,10 @@ def main(args: argparse.Namespace) -> int:
         from tests.campaign.processes import processes
 
         codes.append(processes(args.processes, jobs=args.jobs, first=args.first))
+    if args.supervise:
+        from tests.campaign.supervised import supervised
+
+        codes.append(supervised(args.supervise, seed=args.seed or args.first))
     if not codes:
         print("campaign: say what to run; --help lists it", file=sys.stderr)
         return 2

@@ -1,28 +1,22 @@
 """`tradekit supervise` as a real process: a recorded day sixty times as fast, its children killed at random."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
-from tests.desk.world import NO_COSTS, World, decide
-from tests.process.day import environment, rows, whole
+from tests.campaign.supervised import FastDay, children, job_of, morning, state_of
+from tests.desk.world import NO_COSTS, World
+from tests.process.day import environment, rows
 
-ROUNDS = int(os.environ.get("TRADEKIT_SUPERVISE_KILLS", "4"))
+KILLS = int(os.environ.get("TRADEKIT_SUPERVISE_KILLS", "4"))
 SCHEDULE = """
 supervise: {backoff_s: 0.1, exit_backoff_s: 0.5, health_s: 1}
 schedule:
-  - {name: open-enter, at: open+5m, late: 15m, run: enter}
   - {every: 5m, from: open, to: close+2m, run: monitor-exits}
-  - {every: 30m, from: open+30m, to: close, run: jobs track}
-  - {at: close+5m, run: jobs snapshot}
 """
-RULE_S = 5 * 300  # exits are called late after five of their intervals (risk.exit_interval_multiple)
 
 
 def start(desk: Path, when: str) -> "subprocess.Popen[str]":
@@ -32,73 +26,50 @@ def start(desk: Path, when: str) -> "subprocess.Popen[str]":
     )
 
 
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def test_a_fast_day_at_a_venue_with_children_killed_at_random(tmp_path):
+    """The same with the whole day: scripts/campaign --supervise 50."""
+    last = f"{9 + (50 + KILLS) // 60:02}:{(50 + KILLS) % 60:02}"
+    day = FastDay(morning(tmp_path, 180), "09:33", last, kills=KILLS, seed=6, interval_s=180)
+    course = day.run()
+    assert [str(violation) for violation in course.violations] == [], course.said
+    assert len(course.kills) == KILLS, course.said
+    assert course.fills >= 2, course.said  # both decisions were entered, whoever died meanwhile
+    assert course.passes >= 3
+    assert course.rss_kb < 80 * 1024
+    assert course.stop_s < 10
 
 
-def kill_one(pid: int, chance: random.Random) -> bool:
-    """Wait up to 2 s for a child to appear and kill it somewhere in its short life; False: there was none to kill."""
-    until = time.monotonic() + 2
-    while not (found := children(pid)):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.002)
-    time.sleep(chance.uniform(0, 0.1))  # a pass takes about that long
-    with suppress(ProcessLookupError):
-        os.kill(found[-1], signal.SIGKILL)
-        return True
-    return False
-
-
-def seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def test_a_fast_day_with_children_killed_at_random(tmp_path):
+def test_a_killed_supervisor_leaves_a_desk_that_the_next_one_takes_over(tmp_path):
+    """The child that it left goes on alone; the next supervisor starts with the books and the exits."""
     desk = tmp_path / "desk"
-    world = World(desk, NO_COSTS + SCHEDULE)
-    world.add("AAA", [100.0] * 15 + [96.0] * 375)  # falls below its plan's stop at 09:45
-    world.add("BBB", [50.0] * 390)
-    with world.desk("09:33") as opened:
-        for symbol, price in (("AAA", 100.0), ("BBB", 50.0)):
-            decide(opened, symbol, price, stop=0.03, when=None)
-    desk.chmod(0o700)
-    chance, killed, supervisor = random.Random(6), 0, start(desk, "2026-02-13T14:33:00Z@60")
+    World(desk, NO_COSTS + SCHEDULE).add("AAA", [100.0] * 390)
+    first, started = start(desk, "2026-02-13T14:58:00Z@20"), time.monotonic()
     try:
-        deadline = time.monotonic() + 25 + 7 * ROUNDS
-        while time.monotonic() < deadline:
-            assert supervisor.poll() is None, supervisor.communicate()[1]
-            if killed < ROUNDS and kill_one(supervisor.pid, chance):
-                killed += 1
-                time.sleep(chance.uniform(0.05, 0.6))
-            elif killed >= ROUNDS:
-                if rows(desk / "desk.db", "SELECT id FROM trades"):
-                    break
-                time.sleep(0.2)
-        time.sleep(1.5)
-        kilobytes = int(Path(f"/proc/{supervisor.pid}/status").read_text().partition("VmRSS:")[2].split()[0])
+        while not (found := [pid for pid in children(first.pid) if job_of(pid) == "monitor-exits"]):
+            assert first.poll() is None
+            assert time.monotonic() < started + 60
+            time.sleep(0.002)
+        first.kill()
+        first.wait()
+        again = start(desk, "2026-02-13T15:01:00Z@20")
+        try:
+            passes = "SELECT 1 FROM runs WHERE command = 'monitor-exits' AND exit_code = 0"
+            while not rows(desk / "desk.db", passes) or state_of(found[0]) not in ("", "Z"):
+                assert again.poll() is None, again.communicate()[1]
+                assert time.monotonic() < started + 90
+                time.sleep(0.05)
+        finally:
+            again.send_signal(signal.SIGTERM)
+            _, err = again.communicate(timeout=30)
     finally:
-        supervisor.send_signal(signal.SIGTERM)
-        stopped = time.monotonic()
-        _, err = supervisor.communicate(timeout=15)
-    assert (supervisor.returncode, time.monotonic() - stopped < 10) == (143, True), err
-    assert killed == ROUNDS, err
-    assert "Traceback" not in err
-    assert kilobytes < 80 * 1024
-    assert whole(desk) == []
-    orders = rows(desk / "desk.db", "SELECT symbol, purpose FROM orders WHERE purpose = 'entry'")
-    assert sorted(orders) == [("AAA", "entry"), ("BBB", "entry")]  # none twice
-    assert rows(desk / "desk.db", "SELECT symbol FROM trades") == [("AAA",)]
-    deaths = rows(desk / "desk.db", "SELECT count(*) FROM events WHERE kind = 'alert.child-died'")[0][0]
-    assert deaths >= killed / 2  # some may have been at their last instruction
-    passes = rows(
-        desk / "desk.db",
-        "SELECT started_at FROM runs WHERE command = 'monitor-exits' AND exit_code = 0 ORDER BY started_at",
-    )
-    times = [seconds(at) for (at,) in passes]
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) < RULE_S
-    states = rows(desk / "desk.db", "SELECT state, count(*) FROM slots WHERE name = 'monitor-exits' GROUP BY state")
-    assert dict(states).get("done", 0) >= 3
+        first.kill()
+        first.wait()
+        first.stderr.close()
+    assert again.returncode == 143, err
+    codes = rows(desk / "desk.db", "SELECT exit_code FROM runs WHERE command = 'supervise' ORDER BY started_at, rowid")
+    assert codes == [(137,), (143,)]
+    deaths = rows(desk / "desk.db", "SELECT count(*) FROM events WHERE kind = 'alert.run-died'")
+    assert deaths[0][0] >= 1
 
 
 def test_a_second_supervisor_is_refused(tmp_path):
