@@ -1,13 +1,13 @@
 """Many schedules on several cores, and the table of what came of them."""
 
 import os
-import pickle
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
 from tests.campaign.checker import Violation
@@ -57,46 +57,38 @@ def spread(jobs: int, items: Sequence[Any], work: Callable[[Any], Any]) -> Itera
         for item in items:
             yield work(item)
         return
-    readers = []
+    workers: dict[Any, int] = {}
     for job in range(jobs):
-        reader, writer = os.pipe()
+        reader, writer = Pipe(duplex=False)
         pid = os.fork()
         if not pid:
-            os.close(reader)
+            reader.close()
             _serve(writer, items[job::jobs], work)
-        os.close(writer)
-        readers.append((os.fdopen(reader, "rb"), pid))
-    import select
-
-    open_ = {r.fileno(): (r, pid) for r, pid in readers}
+        writer.close()
+        workers[reader] = pid
     try:
-        while open_:
-            for fd in select.select(list(open_), [], [])[0]:
-                reader_, pid = open_[fd]
+        while workers:
+            for ready in wait(list(workers)):
+                assert isinstance(ready, Connection)
                 try:
-                    found = pickle.load(reader_)
+                    found = ready.recv()
                 except EOFError:
-                    del open_[fd]
-                    reader_.close()
-                    os.waitpid(pid, 0)
+                    ready.close()
+                    os.waitpid(workers.pop(ready), 0)
                     continue
                 yield found
-                while reader_.peek(1):  # select does not see what is buffered
-                    yield pickle.load(reader_)
     finally:
-        for reader_, pid in open_.values():
-            reader_.close()
+        for ready, pid in workers.items():
+            ready.close()
             os.kill(pid, 15)
             os.waitpid(pid, 0)
 
 
-def _serve(writer: int, items: Sequence[Any], work: Callable[[Any], Any]) -> None:
+def _serve(writer: "Connection[Any, Any]", items: Sequence[Any], work: Callable[[Any], Any]) -> None:
     code = 0
     try:
-        with os.fdopen(writer, "wb") as out:
-            for item in items:
-                pickle.dump(work(item), out)
-                out.flush()
+        for item in items:
+            writer.send(work(item))
     except BrokenPipeError:
         pass
     except BaseException:
