@@ -6,18 +6,22 @@ sessions are flipped, because trades of one session move together.
 """
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from itertools import product
+from functools import cached_property
+from itertools import chain, product
 from math import inf, isnan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from tradekit.analysis.grid import Way, run_ways
 from tradekit.analysis.held import Bars, Case, regular
-from tradekit.exits import NO_STATE, advance, begin, judge, levels
-from tradekit.exits.base import Bar, Held, Plan
+from tradekit.exits import NONE, PRIORITY, begin, levels
+from tradekit.exits.base import NAN, Bar, Held, Plan
+from tradekit.exits.plan import Wish, levels_of, wish_of
+from tradekit.exits.walk import walk
 from tradekit.model import ExitPlan, PriceBar, Record
 
 if TYPE_CHECKING:
@@ -28,7 +32,11 @@ SURE = 0.05
 PERMUTATIONS = 2000
 AS_TRADED = "as-traded"
 AT_OPEN = "open"
-INSIDE = frozenset({"hard-stop", "trailing-stop"})
+WORTH_COMPILING = 100_000  # trades x settings from which machine code pays for being loaded or made
+END = "end of bars"
+NO_ENTRY = NONE - 1
+NAMES: dict[int, str] = {NO_ENTRY: "no entry", NONE: END, **dict(enumerate(PRIORITY))}
+PLACE = {name: place for place, name in NAMES.items()}
 
 
 class Setting(NamedTuple):
@@ -140,13 +148,13 @@ class Tape:
             return self._at_open()
         if entry == AS_TRADED:
             first, since = bisect_left(self._starts, case.entry_at.timestamp()), case.entry_at.timestamp()
-            return View(self._bars[first:], case.entry, since, close_s) if first < len(self._bars) else None
+            return View(self._bars, first, case.entry, since, close_s) if first < len(self._bars) else None
         since = case.entry_at.timestamp() + 60 * float(entry)
         first = bisect_left(self._starts, since)
         if first >= len(self._bars) or self._starts[first] >= case.deadline.timestamp():
             return None
         bar = self._bars[first]
-        return View(self._bars[first:], bar.open * (1 + self.costs.side), bar.start_s, close_s)
+        return View(self._bars, first, bar.open * (1 + self.costs.side), bar.start_s, close_s)
 
     def _at_open(self) -> "View | None":
         """The first open that came after the pick: its own session's only where it was picked before that."""
@@ -157,7 +165,7 @@ class Tape:
         bars = _plain(regular(self._read, case.symbol, session.open, until))
         if not bars or bars[0].start_s > session.open.timestamp() + 900:  # no opening bar: nobody knows that open
             return None
-        return View(bars, bars[0].open * (1 + self.costs.side), bars[0].start_s, session.close.timestamp())
+        return View(bars, 0, bars[0].open * (1 + self.costs.side), bars[0].start_s, session.close.timestamp())
 
 
 def _plain(bars: Sequence[PriceBar]) -> list[Bar]:
@@ -165,17 +173,39 @@ def _plain(bars: Sequence[PriceBar]) -> list[Bar]:
 
 
 class View:
-    """Bars from an entry on. The running extremes say where a level can first have been touched."""
+    """Bars from an entry on: `rows` from place `start`. The running extremes say where a level can first be touched."""
 
-    def __init__(self, bars: Sequence[Bar], entry: float, opened_s: float, close_s: float) -> None:
+    def __init__(self, rows: Sequence[Bar], start: int, entry: float, opened_s: float, close_s: float) -> None:
+        self.rows, self.start, self.entry, self.opened_s, self.close_s = rows, start, entry, opened_s, close_s
+
+    @cached_property
+    def bars(self) -> Sequence[Bar]:
+        return self.rows[self.start :]
+
+    @cached_property
+    def low(self) -> "np.ndarray[Any, Any]":
         import numpy as np
 
-        self.bars, self.entry, self.opened_s, self.close_s = bars, entry, opened_s, close_s
-        self.low = np.array([bar.low for bar in bars])
-        high = np.array([bar.high for bar in bars])
-        self.top = np.maximum.accumulate(high)
-        self.bottom = -np.minimum.accumulate(self.low)  # rises, so that it can be searched
-        self.ends = np.array([bar.end_s for bar in bars])
+        return np.array([bar.low for bar in self.bars])
+
+    @cached_property
+    def top(self) -> "np.ndarray[Any, Any]":
+        import numpy as np
+
+        return np.maximum.accumulate(np.array([bar.high for bar in self.bars]))
+
+    @cached_property
+    def bottom(self) -> "np.ndarray[Any, Any]":
+        """The lowest low so far, negative: it rises, so that it can be searched."""
+        import numpy as np
+
+        return -np.minimum.accumulate(self.low)
+
+    @cached_property
+    def ends(self) -> "np.ndarray[Any, Any]":
+        import numpy as np
+
+        return np.array([bar.end_s for bar in self.bars])
 
     def first(self, plan: Plan) -> int:
         """A bar at or before the one that ends the position: levels are taken a tick too wide, the rules decide."""
@@ -244,30 +274,21 @@ def simulate(tape: Tape, plan: ExitPlan, entry: str) -> Outcome | None:
     view = tape.view(entry)
     if view is None:
         return None
-    costs = tape.costs
-    fixed = levels(plan, view.entry, costs.tick, opened_s=view.opened_s, close_s=view.close_s)
-    i = view.first(fixed)
-    held = view.held(i, fixed) if i < len(view.bars) else begin(fixed, view.entry, view.opened_s)
-    while i < len(view.bars):
-        bar = view.bars[i]
-        found = judge(held, bar, fixed, NO_STATE)
-        if found is not None:
-            price, at = _fill(view, i, found.price, inside=found.rule in INSIDE, costs=costs)
-            return Outcome(price * (1 - costs.side) / view.entry - 1, found.rule, at)
-        held = advance(held, bar, fixed)
-        i += 1
-    last = view.bars[-1]
-    return Outcome(last.close * (1 - costs.side) / view.entry - 1, "end of bars", last.end_s)
+    fixed = levels(plan, view.entry, tape.costs.tick, opened_s=view.opened_s, close_s=view.close_s)
+    return _walked(view, fixed, tape.costs)
 
 
-def _fill(view: View, i: int, level: float, *, inside: bool, costs: Costs) -> tuple[float, float]:
-    """As a replay fills: a stop inside a bar that is longer than the pass at its level, the rest at the next open."""
-    bar = view.bars[i]
-    if inside and bar.end_s - bar.start_s > costs.interval_s:
-        return level, bar.end_s
-    if i + 1 < len(view.bars):
-        return view.bars[i + 1].open, view.bars[i + 1].start_s
-    return bar.close, bar.end_s
+def _walked(view: View, plan: Plan, costs: Costs) -> Outcome:
+    """The exit, looked for from the first bar on that can bring it."""
+    last = len(view.bars)
+    i = view.first(plan)
+    held = view.held(i, plan) if i < last else begin(plan, view.entry, view.opened_s)
+    rule, price, at = walk(view.bars, i, last, held, plan, costs.interval_s)
+    return Outcome(price * (1 - costs.side) / view.entry - 1, _name(rule), at)
+
+
+def _name(rule: int) -> str:
+    return END if rule == NONE else PRIORITY[rule]
 
 
 def what_if(
@@ -277,8 +298,13 @@ def what_if(
     costs: Costs,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    kernels: Path | None = None,
 ) -> tuple[WhatIf, list[WhatIfLine]]:
-    """Every setting of the grid over every long trade; the answer and a line per setting, the best first."""
+    """Every setting of the grid over every long trade; the answer and a line per setting, the best first.
+
+    `kernels`: a private folder for compiled loops (needs numba), used where the work is worth it; None: plain Python.
+    The numbers are the same, bit for bit.
+    """
     import numpy as np
 
     longs = [case for case in cases if case.side == "long"]
@@ -288,17 +314,120 @@ def what_if(
     days = [tape.case.session.day for tape in tapes]
     if not tapes:
         return _nothing(cases, settings, costs), []
-    rets = np.full((len(settings) + 1, len(tapes)), np.nan)
-    exits: list[Counter[str]] = [Counter() for _ in range(len(settings) + 1)]
+    rets = np.zeros((len(settings) + 1, len(tapes)))  # an entry that comes too late is no trade: it earned nothing
+    rules = np.full(rets.shape, NO_ENTRY)
+    fast = run_ways if kernels is None or rets.size < WORTH_COMPILING else _compiled(kernels)
+    if fast is run_ways:
+        _plainly(tapes, grid, costs, rets, rules, progress)
+    else:
+        _at_once(tapes, grid, costs, rets, rules, fast)
     for t, tape in enumerate(tapes):
         own = simulate(tape, tape.case.plan, AS_TRADED)
-        outcomes = [own, *(simulate(tape, plan_with(tape.case.plan, s), s.entry) for s in settings)]
-        for k, outcome in enumerate(outcomes):
-            # an entry that comes too late is no trade: it earned nothing
-            rets[k, t] = outcome.ret if outcome else 0.0
-            exits[k][outcome.reason if outcome else "no entry"] += 1
-        progress(t + 1, len(tapes))
+        if own is not None:
+            rets[0, t], rules[0, t] = own.ret, PLACE[own.reason]
+    progress(len(tapes), len(tapes))
+    exits = [{NAMES[place]: int(n) for place, n in zip(*np.unique(row, return_counts=True), strict=True)}
+             for row in rules]  # fmt: skip
     return _answer(cases, tapes, days, settings, grid, rets, exits, costs)
+
+
+def _plans(tape: Tape, grid: Grid) -> list[ExitPlan]:
+    """What the settings make of a trade's plan; the same for every entry."""
+    return [plan_with(tape.case.plan, setting) for setting in grid._replace(entries=("",)).settings()]
+
+
+def _kept(plan: ExitPlan) -> tuple[Any, ...]:
+    """What a setting leaves as it was: trades that agree in it share their plans."""
+    return plan.intent, plan.flat_before_close_s
+
+
+def _plainly(
+    tapes: Sequence[Tape],
+    grid: Grid,
+    costs: Costs,
+    rets: "np.ndarray[Any, Any]",
+    rules: "np.ndarray[Any, Any]",
+    progress: Callable[[int, int], None],
+) -> None:
+    shared: dict[tuple[Any, ...], list[Wish]] = {}
+    for t, tape in enumerate(tapes):
+        key = _kept(tape.case.plan)
+        if key not in shared:
+            shared[key] = [wish_of(plan) for plan in _plans(tape, grid)]
+        wishes = shared[key]
+        for e, entry in enumerate(grid.entries):
+            view = tape.view(entry)
+            if view is None:
+                continue
+            for w, wish in enumerate(wishes):
+                plan = levels_of(wish, view.entry, costs.tick, view.close_s, NAN)
+                ret, reason, _ = _walked(view, plan, costs)
+                k = 1 + e * len(wishes) + w
+                rets[k, t], rules[k, t] = ret, PLACE[reason]
+        progress(t, len(tapes))
+
+
+def _compiled(folder: Path) -> Callable[..., None]:
+    """The loop as machine code; the plain one where numba cannot be loaded or the folder not be used."""
+    from tradekit.exits.compiled import can_compile, compiled
+
+    if not can_compile():
+        return run_ways
+    return compiled(run_ways, folder)
+
+
+def _at_once(
+    tapes: Sequence[Tape],
+    grid: Grid,
+    costs: Costs,
+    rets: "np.ndarray[Any, Any]",
+    rules: "np.ndarray[Any, Any]",
+    run: Callable[..., None],
+) -> None:
+    """All bars in one row, all entries as places in it; the trades are shared out among the cores."""
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    kept = list(dict.fromkeys(_kept(tape.case.plan) for tape in tapes))
+    plans = {key: _plans(tape, grid) for key, tape in {_kept(tape.case.plan): tape for tape in tapes}.items()}
+    wishes = np.array([[wish_of(plan) for plan in plans[key]] for key in kept], dtype=_dtype(Wish))
+    rows: list[Sequence[Bar]] = []
+    placed: dict[int, tuple[int, int]] = {}  # the entries of one trade share its bars
+    ways: list[Way] = []
+    count = 0
+    for t, tape in enumerate(tapes):
+        for e, entry in enumerate(grid.entries):
+            view = tape.view(entry)
+            if view is None:
+                continue
+            if id(view.rows) not in placed:
+                rows.append(view.rows)
+                placed[id(view.rows)] = count, count + len(view.rows)
+                count += len(view.rows)
+            first, until = placed[id(view.rows)]
+            ways.append(Way(first + view.start, until, view.entry, view.opened_s, view.close_s,
+                            kept.index(_kept(tape.case.plan)), t, 1 + e * wishes.shape[1]))  # fmt: skip
+    numbers = chain.from_iterable(chain.from_iterable(rows))
+    bars = np.fromiter(numbers, np.float64, count * len(Bar._fields)).view(_dtype(Bar))
+    all_ways = np.array(ways, dtype=_dtype(Way))
+
+    def part(some: "np.ndarray[Any, Any]") -> None:
+        run(bars, some, wishes, costs.tick, costs.side, float(costs.interval_s), rets, rules)
+
+    part(all_ways[:0])  # compiles, or finds what was compiled before
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(part, [all_ways[i::cores].copy() for i in range(cores)]))
+
+
+def _dtype(record: type) -> "np.dtype[Any]":
+    """A NamedTuple of floats, flags and counts as a numpy record: the rules read its fields by the same names."""
+    import numpy as np
+
+    kinds = {float: "f8", bool: "?", int: "i8"}
+    return np.dtype([(name, kinds[kind]) for name, kind in record.__annotations__.items()])
 
 
 def path(case: Case, bars: Bars) -> list[PriceBar]:

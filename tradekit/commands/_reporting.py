@@ -10,7 +10,6 @@ from tradekit.commands._filters import a_date
 from tradekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from tradekit.config import Settings
     from tradekit.desk.desk import Desk
     from tradekit.model import Trade
     from tradekit.store import Store
@@ -71,11 +70,14 @@ def last_session(store: "Store") -> date | None:
     return max((record.session for record in newest), default=None)
 
 
-def eyes(context: Any, store: "Store", settings: "Settings") -> "Desk":
-    """A desk that is only looked through: its market, calendar and clock over a store that is open for reading."""
+def eyes(context: Any, store: "Store", since: date | None = None) -> "Desk":
+    """A desk that is only looked through: its market, calendar and clock over a store that is open for reading.
+
+    `since`: a session that its calendar must reach back to.
+    """
     from tradekit.desk.open import build
 
-    return build(context.here, store)
+    return build(context.here, store, since=since)
 
 
 def times(first: datetime | None, last: datetime | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -268,7 +269,7 @@ def what_if(
     costs = Costs(settings.paper.half_spread, settings.paper.slippage, float(settings.market.tick),
                   settings.exits.interval_s)  # fmt: skip
     with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, bars):
-        summary, lines = analyse(cases, bars, grid, costs)
+        summary, lines = analyse(cases, bars, grid, costs, kernels=_kernels())
     if ctx.obj.format != "table":
         _print(ctx, [summary, *lines])
         return
@@ -279,6 +280,17 @@ def what_if(
         columns = ("entry", "stop", "target", "trail", "hold_min", "trades", "mean", "against_plan", "win_rate",
                    "first_half", "second_half", "exits", "mark")  # fmt: skip
         _print(ctx, lines[: most + 1], columns=columns)
+
+
+def _kernels() -> Path | None:
+    """Where compiled loops are kept; None where they cannot be: then plain Python does it."""
+    from tradekit.base.cache import cache_folder
+    from tradekit.errors import ConfigError
+
+    try:
+        return cache_folder("compiled")
+    except ConfigError:
+        return None
 
 
 def _grid(entry: str, stop: str, target: str, trail: str, hold: str) -> "Grid":
@@ -299,7 +311,7 @@ def _grid(entry: str, stop: str, target: str, trail: str, hold: str) -> "Grid":
 @contextmanager
 def _cases(ctx: typer.Context, question: Asked) -> "Iterator[tuple[list[Case], Bars]]":
     """Closed trades with their plans, and the bars that are known by now."""
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_store
     from tradekit.commands._reporting import eyes, trades_of
 
     with read_store(ctx.obj) as store:
@@ -307,7 +319,7 @@ def _cases(ctx: typer.Context, question: Asked) -> "Iterator[tuple[list[Case], B
         if not trades:
             yield [], lambda symbol, since, until: []
             return
-        desk = eyes(ctx.obj, store, read_settings(ctx.obj).settings)
+        desk = eyes(ctx.obj, store, min(trade.session for trade in trades))
         cases = [case for trade in trades if (case := _case(desk, trade)) is not None]
         now = desk.clock.now()
         yield cases, lambda symbol, since, until: desk.market.bars(symbol, since, min(until, now))

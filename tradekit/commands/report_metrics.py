@@ -83,7 +83,7 @@ def _holding(context: Any, store: "Store", settings: "Settings", found: Asked) -
         return None
     from tradekit.commands._reporting import eyes
 
-    market = eyes(context, store, settings).market
+    market = eyes(context, store, date.fromisoformat(min(row[2] for row in rows)[:10])).market
 
     def price(at: datetime) -> float | None:
         bar = market.last(benchmark, at)

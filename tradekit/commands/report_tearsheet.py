@@ -88,7 +88,7 @@ def _walks(context: Any, store: "Store", settings: "Settings", trades: "list[Tra
 
     if not trades:
         return {}
-    desk = eyes(context, store, settings)
+    desk = eyes(context, store, min(trade.session for trade in trades))
     found = {}
     for trade in trades:
         day = desk.calendar.day(trade.entry_at)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -117,8 +117,9 @@ def build(
     *,
     clock: Clock | None = None,
     ahead: timedelta = timedelta(0),
+    since: date | None = None,
 ) -> Desk:
-    """Wire a desk over an open store; `ahead` asks for more sessions after now than usual."""
+    """Wire a desk over an open store; `ahead` asks for more sessions after now than usual, `since` for older ones."""
     loaded = load_settings(path)
     settings = loaded.settings
     venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
@@ -130,7 +131,7 @@ def build(
     virtual = store.meta.get("clock_at")
     clock = clock or desk_clock(virtual)
     universe = load_universe(path)
-    calendar = load_calendar(settings, store, clock.now(), ahead)
+    calendar = load_calendar(settings, store, clock.now(), ahead, since)
     return Desk(
         path=path,
         id=store.meta.get("desk_id") or "",
@@ -157,13 +158,15 @@ def desk_clock(virtual: str | None) -> Clock:
     return ManualClock(parse_time(virtual)) if virtual else clock_from(None)
 
 
-def load_calendar(settings: Settings, store: Store, now: datetime, ahead: timedelta = timedelta(0)) -> Calendar:
-    """The sessions around now, from the store's table."""
+def load_calendar(
+    settings: Settings, store: Store, now: datetime, ahead: timedelta = timedelta(0), since: date | None = None
+) -> Calendar:
+    """The sessions around now, from the store's table; from `since` on where that is earlier than usual."""
     if settings.desk.calendar == "24/7":
         return AllDayCalendar()
-    today = now.date()
+    first = now.date() - WINDOW
     return ExchangeCalendar(
-        store.sessions.load(today - WINDOW, today + AHEAD + ahead),
+        store.sessions.load(min(first, since or first), now.date() + AHEAD + ahead),
         settings.desk.timezone,
     )
 

@@ -1,6 +1,5 @@
 """The exit rules, their priority, and how they combine within one bar (docs/exits.md)."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +16,13 @@ from tradekit.exits import (
 )
 from tradekit.exits.base import NAN, NO_STATE, Bar, Found, Held, Plan, State, floor_to
 from tradekit.exits.end_of_day import closing_step
+from tradekit.exits.one_bar import NONE, advance, verdict
 from tradekit.exits.plan import begin, level_in_force, levels, plan_faults, protect_level, protect_reason
 
 __all__ = [
-    "CLOCK", "LEVELS", "NEXT_OPEN", "NO_STATE", "PRIORITY", "RULES", "Bar", "Found", "Held", "Plan", "State", "advance",
+    "LEVELS", "NEXT_OPEN", "NONE", "NO_STATE", "PRIORITY", "RULES", "Bar", "Found", "Held", "Plan", "State", "advance",
     "begin", "closing_step", "floor_to", "judge", "judge_without_price", "level_in_force", "levels", "plan_faults",
-    "protect_level", "protect_reason",
+    "protect_level", "protect_reason", "verdict",
 ]  # fmt: skip
 
 Price = Callable[[Held, Bar, Plan, State], float]
@@ -50,7 +50,6 @@ RULES: dict[str, Rule] = {
 PRIORITY: tuple[str, ...] = tuple(RULES)
 LEVELS = frozenset({"hard-stop", "trailing-stop", "target"})  # they name a price inside the bar
 NEXT_OPEN = frozenset(PRIORITY) - LEVELS  # they ask for the open that follows
-CLOCK = frozenset({"time-stop", "end-of-day"})  # after a gap in the bars, that open is this bar's own
 
 
 def judge(held: Held, bar: Bar, plan: Plan, state: State) -> Found | None:
@@ -61,31 +60,11 @@ def judge(held: Held, bar: Bar, plan: Plan, state: State) -> Found | None:
     trigger price of a pass) everything true is true at its open. Levels are not judged in a bar that began before
     the entry. Judge the bars of a pass with NO_STATE, and only its last one with the desk's state.
     """
-    moment = bar.start_s == bar.end_s
-    prices = {name: rule.price(held, bar, plan, state) for name, rule in RULES.items()}
-    if bar.start_s < held.opened_s:
-        prices.update(dict.fromkeys(LEVELS, NAN))
-    true = [name for name, price in prices.items() if not math.isnan(price)]
-    if not true:
+    rule, price, next_open = verdict(held, bar, plan, state)
+    if rule == NONE:
         return None
-    at_open = [name for name in true if moment or (prices[name] == bar.open and _opens(name, held, bar, plan))]
-    inside = [name for name in true if name in LEVELS]
-    if at_open:
-        name = at_open[0]
-    elif inside:
-        name = max(inside, key=lambda n: (n != "target", prices[n]))  # a tie keeps the order of PRIORITY
-    else:
-        name = true[0]
-    next_open = name in NEXT_OPEN and (moment or name not in at_open)
-    return Found(name, prices[name], RULES[name].because(held, bar, plan, state), next_open)
-
-
-def _opens(name: str, held: Held, bar: Bar, plan: Plan) -> bool:
-    """Whether a rule that named the bar's open was true there: flags are known at the bar's end only."""
-    if name in LEVELS:
-        return True
-    since = plan.flat_at_s if name == "end-of-day" else held.opened_s + plan.max_hold_s
-    return name in CLOCK and bar.start_s >= since
+    name = PRIORITY[rule]
+    return Found(name, price, RULES[name].because(held, bar, plan, state), next_open)
 
 
 def judge_without_price(held: Held, now_s: float, plan: Plan, state: State) -> Found | None:
@@ -97,12 +76,3 @@ def judge_without_price(held: Held, now_s: float, plan: Plan, state: State) -> F
     off = plan._replace(stop=NAN, target=NAN, trail=NAN, floor=NAN, close_above=NAN)
     found = judge(held, bar, off, state)
     return found._replace(price=NAN) if found else None
-
-
-def advance(held: Held, bar: Bar, plan: Plan) -> Held:
-    """The position after a bar that did not end it: watermark and arming, both counting from the next bar.
-
-    Of a bar that began before the entry only the close is known to lie after it.
-    """
-    top = bar.high if bar.start_s >= held.opened_s else bar.close
-    return Held(held.entry, max(held.high, top), held.armed or (plan.arm and top >= plan.target), held.opened_s)

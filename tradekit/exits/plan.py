@@ -1,11 +1,49 @@
 """From an exit plan in fractions to the levels of one position, and the stop that rests at the venue."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tradekit.exits.base import NAN, Held, Plan, floor_to
 from tradekit.exits.trailing_stop import trailing_level
 from tradekit.model import ExitPlan
+
+
+class Wish(NamedTuple):
+    """An ExitPlan in floats and flags, NaN for what is off, so that the levels can be compiled from this source too."""
+
+    stop: float
+    stop_atr: float
+    stop_price: float
+    target: float
+    target_price: float
+    trail: float
+    from_entry: bool  # the trail runs from entry on
+    after_arms: bool  # the target arms the trail
+    close_above: float
+    max_hold_s: float
+    flat_before_close_s: float  # NaN for swing plans
+
+
+def wish_of(plan: ExitPlan) -> Wish:
+    """The plan's numbers as they stand."""
+    day = plan.intent == "day"
+    return Wish(
+        stop=_or_nan(plan.stop),
+        stop_atr=_or_nan(plan.stop_atr),
+        stop_price=_or_nan(plan.stop_price),
+        target=_or_nan(plan.target),
+        target_price=_or_nan(plan.target_price),
+        trail=_or_nan(plan.trail),
+        from_entry=plan.trail_from == "entry",
+        after_arms=plan.after_target == "arm-trail",
+        close_above=_or_nan(plan.close_above),
+        max_hold_s=_or_nan(plan.max_hold_s),
+        flat_before_close_s=_or_nan(plan.flat_before_close_s) if day else NAN,
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return NAN if value is None else float(value)
 
 
 def levels(
@@ -18,50 +56,58 @@ def levels(
     """
     if not (math.isfinite(entry) and entry > 0):
         raise ValueError(f"entry price {entry} is not a positive number")
-    goal = target_price(plan, entry)
-    trails_from_entry = plan.trail is not None and plan.trail_from == "entry"
-    if trails_from_entry and plan.after_target == "arm-trail":
+    return levels_of(wish_of(plan), entry, tick, _or_nan(close_s), _or_nan(atr))
+
+
+def levels_of(wish: Wish, entry: float, tick: float, close_s: float, atr: float) -> Plan:
+    """`levels` in floats: NaN for a close or an ATR14 that is not known; `entry` is a finite positive price."""
+    goal = target_of(wish, entry)
+    trails = not math.isnan(wish.trail)
+    if trails and wish.from_entry and wish.after_arms:
         goal = NAN  # nothing left to arm
-    arms = plan.trail is not None and plan.after_target == "arm-trail" and not math.isnan(goal)
+    arms = trails and wish.after_arms and not math.isnan(goal)
     return Plan(
-        stop=floor_to(stop_price(plan, entry, atr), tick),
+        stop=floor_to(stop_of(wish, entry, atr), tick),
         target=floor_to(goal, tick),
         arm=arms,
-        trail=plan.trail if plan.trail is not None and (arms or trails_from_entry) else NAN,
+        trail=wish.trail if arms or wish.from_entry else NAN,
         floor=floor_to(entry + (goal - entry) / 2, tick) if arms else NAN,
-        close_above=NAN if plan.close_above is None else floor_to(entry * (1 + plan.close_above), tick),
-        max_hold_s=NAN if plan.max_hold_s is None else float(plan.max_hold_s),
-        flat_at_s=flat_at_s(plan, close_s),
+        close_above=floor_to(entry * (1 + wish.close_above), tick),
+        max_hold_s=wish.max_hold_s,
+        flat_at_s=close_s - wish.flat_before_close_s,
         tick=tick,
     )
 
 
-def stop_price(plan: ExitPlan, entry: float, atr: float | None = None) -> float:
-    """The plan's stop before rounding: an absolute level as it stands, else the wider of `stop` and stop_atr x ATR14.
+def stop_of(wish: Wish, entry: float, atr: float) -> float:
+    """The stop before rounding: an absolute level as it stands, else the wider of `stop` and stop_atr x ATR14.
 
     NaN without a stop; an ATR that is unknown leaves the fraction as it is.
     """
-    if plan.stop_price is not None:
-        return plan.stop_price
-    distance = NAN if plan.stop is None else plan.stop * entry
-    if plan.stop_atr is not None and atr is not None and math.isfinite(atr):
-        wide = plan.stop_atr * atr
-        distance = max(wide, distance)  # keeps `wide` where there is no fraction
+    if not math.isnan(wish.stop_price):
+        return wish.stop_price
+    distance = wish.stop * entry
+    wide = wish.stop_atr * atr
+    if math.isfinite(wide) and not wide <= distance:  # also where there is no fraction
+        distance = wide
     return entry - distance
 
 
+def target_of(wish: Wish, entry: float) -> float:
+    """The target before rounding, NaN without one."""
+    if not math.isnan(wish.target_price):
+        return wish.target_price
+    return entry * (1 + wish.target)
+
+
+def stop_price(plan: ExitPlan, entry: float, atr: float | None = None) -> float:
+    """`stop_of` an ExitPlan."""
+    return stop_of(wish_of(plan), entry, _or_nan(atr))
+
+
 def target_price(plan: ExitPlan, entry: float) -> float:
-    """The plan's target before rounding, NaN without one."""
-    if plan.target_price is not None:
-        return plan.target_price
-    return NAN if plan.target is None else entry * (1 + plan.target)
-
-
-def flat_at_s(plan: ExitPlan, close_s: float | None) -> float:
-    """From when on a day position has to leave; NaN for swing plans, without a close, or where it is off."""
-    if plan.intent != "day" or plan.flat_before_close_s is None or close_s is None:
-        return NAN
-    return close_s - plan.flat_before_close_s
+    """`target_of` an ExitPlan."""
+    return target_of(wish_of(plan), entry)
 
 
 def begin(plan: Plan, entry: float, opened_s: float) -> Held:
