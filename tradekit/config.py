@@ -262,6 +262,7 @@ class ChannelSettings(Section, frozen=True):
     port: Annotated[int, Meta(gt=0, lt=65536)] = 587
     tls: Literal["starttls", "tls", "none"] = "starttls"  # smtp; none is for this machine only
     user: str = ""  # smtp; empty: no login
+    rescan_s: Annotated[int, Meta(ge=0, multiple_of=60)] = 0  # scan again so often and ask a human; 0: never
     sender: str = ""  # smtp
     to: list[str] = []  # smtp
     only: list[str] = []  # kinds that go here, e.g. ["alert.*"]; []: all that are switched on

@@ -247,6 +247,42 @@ def default_schedule(
     ]
 
 
+def completed(
+    entries: Sequence[dict[str, Any]] | None,
+    *,
+    around_the_clock: bool = False,
+    strategies: Sequence[str] = ("momentum",),
+    logins: bool = False,
+    rescan_s: int = 0,
+) -> list[dict[str, Any]]:
+    """A desk's whole schedule: its own entries or the default ones (None), and what its settings add to them."""
+    if entries is None:
+        entries = default_schedule(around_the_clock=around_the_clock, strategies=strategies)
+    if logins:
+        entries = with_logins(entries)
+    if rescan_s and any(name != "market-on-open" for name in strategies):
+        entries = with_rescan(entries, rescan_s, around_the_clock=around_the_clock)
+    return list(entries)
+
+
+def with_rescan(
+    entries: Sequence[dict[str, Any]], every_s: int, *, around_the_clock: bool = False
+) -> list[dict[str, Any]]:
+    """The schedule of a desk that scans again every so often and asks a human, unless an entry does it already.
+
+    What was approved is entered within a minute; an approval comes at any time, so something has to look for it.
+    """
+    if any("--type rescan" in str(entry.get("run") or "") for entry in entries):
+        return list(entries)
+    first, last, until = ("00:20", "24:00", "24:00") if around_the_clock else ("open+20m", "close-1h", "close-30m")
+    return [
+        *entries,
+        {"name": "rescan", "every": every_s, "from": first, "to": last, "run": "scan --type rescan"},
+        {"name": "rescan-decide", "after": "rescan", "run": "decide --type rescan"},
+        {"name": "approved-enter", "every": "1m", "from": first, "to": until, "run": "enter"},
+    ]
+
+
 def with_logins(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The schedule of a desk with OAuth logins: they are refreshed all day, unless an entry does it already."""
     if any(str(entry.get("run") or "").startswith("refresh-token") for entry in entries):

@@ -144,7 +144,7 @@ class FastDay:
     def _watch(self, pid: int, parent: int, resume: float) -> bool:
         """Kill a child somewhere in its life, if a kill is due or its job is a rare one; True: done."""
         began = time.monotonic()
-        while (job := job_of(pid)) == job_of(parent) and time.monotonic() < began + 1:
+        while (job := job_of(pid)) in ("", job_of(parent)) and time.monotonic() < began + 1:
             time.sleep(0.001)  # not the command yet, but a fork of the supervisor
         last = self.course.kills[-1].job if self.course.kills else ""
         if time.monotonic() < resume and (job in ("monitor-exits", last) or self.rng.random() < 0.4):

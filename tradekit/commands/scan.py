@@ -11,7 +11,7 @@ def scan(
     ctx: typer.Context,
     strategy: Annotated[str | None, typer.Option(help="Only this strategy; else those of scan.strategies.")] = None,
     cap: Annotated[str | None, typer.Option(help="Only symbols of this cap class: large, mid, small.")] = None,
-    type: Annotated[str, typer.Option(help="Which scan of the day: open, midday, close.")] = "open",
+    type: Annotated[str, typer.Option(help="Which scan of the day: open, midday, close, rescan.")] = "open",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be found; write nothing.")] = False,
     at: DryAtOption = None,
 ) -> None:

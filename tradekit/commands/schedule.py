@@ -156,15 +156,18 @@ def systemd(
 def desk_schedule(context: "Context") -> "list[SlotSpec]":
     """The desk's schedule, or the default one. ConfigError names entry and line."""
     from tradekit.commands._context import read_settings
-    from tradekit.schedule import default_schedule, parse, with_logins
+    from tradekit.schedule import completed, parse
 
     loaded = read_settings(context)
-    around_the_clock = loaded.settings.desk.calendar == "24/7"
-    entries = loaded.settings.schedule
-    if entries is None:
-        entries = default_schedule(around_the_clock=around_the_clock, strategies=loaded.settings.scan.strategies)
-    if loaded.settings.providers:
-        entries = with_logins(entries)
+    settings = loaded.settings
+    around_the_clock = settings.desk.calendar == "24/7"
+    entries = completed(
+        settings.schedule,
+        around_the_clock=around_the_clock,
+        strategies=settings.scan.strategies,
+        logins=bool(settings.providers),
+        rescan_s=settings.supervise.rescan_s,
+    )
     return parse(entries, around_the_clock=around_the_clock, place=lambda i: loaded.place("schedule", i))
 
 

@@ -14,6 +14,7 @@ from tradekit.decide.plan import entry_plan
 from tradekit.decide.rules import Verdict, hold_or_close, rules
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
+from tradekit.desk.scan import RESCAN
 from tradekit.errors import Refused, UsageError
 from tradekit.ids import close_id, decision_id, stamp
 from tradekit.model import Candidate, Decision, ExitPlan, Mark, Position
@@ -24,10 +25,14 @@ BY = ("rules", "human")
 
 @dataclass(frozen=True)
 class DecideOptions:
-    """`by` None: as desk.yaml says. `ids` None: held positions and the session's undecided candidates; empty: none."""
+    """`by` None: as desk.yaml says. `ids` None: held positions and the session's undecided candidates; empty: none.
+
+    `type`: only the candidates of scans of this type, and no positions.
+    """
 
     by: str | None = None
     ids: tuple[str, ...] | None = None
+    type: str | None = None
 
 
 def decide(desk: Desk, options: DecideOptions) -> list[Decision]:
@@ -39,7 +44,8 @@ def decide(desk: Desk, options: DecideOptions) -> list[Decision]:
     by = decider(desk, options.by)
     if options.ids is not None:
         return of_candidates(desk, named(desk, options.ids), by, piped=True)
-    held, wanted = of_positions(desk, by), undecided(desk)
+    held = of_positions(desk, by) if options.type is None else []
+    wanted = [one for one in undecided(desk) if options.type in (None, scan_type(desk, one))]
     if not held and not wanted:
         return of_this_minute(desk)
     return [*held, *of_candidates(desk, wanted, by, piped=False)]
@@ -144,7 +150,12 @@ def decided(desk: Desk, candidate: Candidate, by: str, piped: bool) -> Decision:
     at = candidate.at if piped and desk.clock.name == "virtual" else desk.clock.now()
     strategy = desk.strategies[candidate.strategy]
     moo = getattr(strategy, "order_kind", "limit") == "moo"
+    rescanned = scan_type(desk, candidate) == RESCAN
     verdict = judged(desk, candidate, at, moo)
+    if rescanned and verdict.action == "BUY" and (known := bought_today(desk, candidate)) is not None:
+        verdict = verdict._replace(action="SKIP", because=f"decided today: {known.id} is {known.status}")
+    if rescanned and verdict.action == "BUY":
+        by = "human"
     plan = entry_plan(
         exits_of(strategy, verdict.conviction), desk.settings.exits.plans.get(candidate.strategy), candidate
     )
@@ -175,6 +186,18 @@ def decided(desk: Desk, candidate: Candidate, by: str, piped: bool) -> Decision:
     )
 
 
+def scan_type(desk: Desk, candidate: Candidate) -> str | None:
+    """Which scan of the day found it; None: its scan is not in the store."""
+    scan = desk.store.scans.get(candidate.scan_id)
+    return None if scan is None else scan.type
+
+
+def bought_today(desk: Desk, candidate: Candidate) -> Decision | None:
+    """The session's BUY of the same symbol, whatever became of it: nobody is asked twice a day."""
+    made = desk.store.decisions.all(session=candidate.session)
+    return next((d for d in made if d.symbol == candidate.symbol and d.action == "BUY"), None)
+
+
 def exits_of(strategy: object, conviction: float | None) -> ExitPlan:
     """A strategy's exit plan; some aim higher where conviction is high."""
     exits_at = getattr(strategy, "exits_at", None)
@@ -188,10 +211,10 @@ def judged(desk: Desk, candidate: Candidate, at: datetime, moo: bool) -> Verdict
     verdict = rules(candidate, buy_score=settings.buy_score, watch_score=settings.watch_score)
     if verdict.action != "BUY":
         return verdict
-    scan = desk.store.scans.get(candidate.scan_id)
+    kind = scan_type(desk, candidate)
     age = at - candidate.at
-    if scan is not None and scan.type not in desk.settings.scan.buy_types:
-        return verdict._replace(action="WATCH", because=f"a {scan.type} scan only records; {verdict.because}")
+    if kind is not None and kind not in (RESCAN, *desk.settings.scan.buy_types):
+        return verdict._replace(action="WATCH", because=f"a {kind} scan only records; {verdict.because}")
     if desk.calendar.day(at) != candidate.session:
         return verdict._replace(action="SKIP", because=f"it is of the session {candidate.session}: scan again")
     if moo:
@@ -249,9 +272,19 @@ def write(desk: Desk, decisions: Sequence[Decision]) -> None:
         desk.store.decisions.add_many(decisions)
         for decision in decisions:
             if decision.status == "waiting":
-                event(desk, "decision.waiting", symbol=decision.symbol, ref=decision.id, because=decision.because)
+                event(
+                    desk, "decision.waiting", symbol=decision.symbol, ref=decision.id, message=question(desk, decision)
+                )
     for decision in decisions:
         desk.count(decision.action.lower())
+
+
+def question(desk: Desk, decision: Decision) -> str:
+    """What a human is asked, and how to answer."""
+    until = "" if decision.expires_at is None else f" by {decision.expires_at.astimezone(desk.calendar.zone):%H:%M}"
+    price = "" if decision.price is None else f" at {decision.price}"
+    answer = f"tradekit approve (or skip) {decision.id}{until}"
+    return f"{decision.action} {decision.symbol}{price}? {decision.because}. {answer}"
 
 
 def is_over(desk: Desk, decision: Decision) -> bool:

@@ -17,7 +17,8 @@ from tradekit.scan.rank import rank
 if TYPE_CHECKING:
     from tradekit.strategies.base import Panel, Signals, Strategy
 
-TYPES = ("open", "midday", "close")
+RESCAN = "rescan"  # its candidates are for a human to approve, whoever decides on them
+TYPES = ("open", "midday", "close", RESCAN)
 CAPS = ("large", "mid", "small")
 LEVERAGED = frozenset({"leveraged", "inverse"})
 

@@ -12,18 +12,20 @@ from tradekit.desk.open import running
 from tradekit.desk.steps import Step, call, parse
 from tradekit.errors import Findings, NothingToDo, TradekitError
 from tradekit.model import Session, Slot, SlotState
-from tradekit.schedule import Done, Due, SlotSpec, check, default_schedule, overdue, with_logins
+from tradekit.schedule import Done, Due, SlotSpec, check, completed, overdue
 from tradekit.schedule import parse as parse_schedule
 
 
 def desk_schedule(desk: Desk) -> list[SlotSpec]:
     """The desk's slots, from desk.yaml or the default; every `run` is checked. Raises ConfigError."""
-    around = desk.calendar.around_the_clock
-    entries = desk.settings.schedule
-    if entries is None:
-        entries = default_schedule(around_the_clock=around, strategies=desk.settings.scan.strategies)
-    if desk.settings.providers and desk.clock.name != "virtual":
-        entries = with_logins(entries)
+    around, settings = desk.calendar.around_the_clock, desk.settings
+    entries = completed(
+        settings.schedule,
+        around_the_clock=around,
+        strategies=settings.scan.strategies,
+        logins=bool(settings.providers) and desk.clock.name != "virtual",
+        rescan_s=settings.supervise.rescan_s,
+    )
     specs = parse_schedule(entries, around_the_clock=around, place=lambda i: desk.place("schedule", i))
     for spec in specs:
         parse(spec.run)
