@@ -178,6 +178,8 @@ class ExitSettings(Section, frozen=True):
     limit_offset: Fraction = 0.005  # marketable limit and extended-hours exits: under the bid
     max_discount: Fraction = 0.03
     second_look_s: NonNegative = 1.5
+    submit_wait_s: Positive = 30.0  # for another order on its way
+    send_deadline_s: Positive = 10.0  # for what the venue says before a sell is sent
     reversal_alert: Count = 3
     reversal_close: Count = 5
     reversal_every_s: Annotated[int, Meta(gt=0)] = 1800
@@ -234,6 +236,18 @@ class RiskSettings(Section, frozen=True):
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
+class DeadlineSettings(Section, frozen=True):
+    """How long a command may take in all, waits for locks and answers included; seconds of the host.
+
+    A pass of `monitor-exits --every` counts as a command. The last tenth (at most 10 s) is kept for finishing.
+    """
+
+    exits: Positive = 100.0  # monitor-exits, cancel
+    liquidate: Positive = 600.0  # outside regular hours its limits give way step by step
+    entries: Positive = 120.0  # enter
+    other: Positive = 540.0  # scan, decide, reconcile, jobs and the rest
+
+
 class SuperviseSettings(Section, frozen=True):
     """What `tradekit supervise` (and run-slot) hold their children to; seconds of the host."""
 
@@ -248,6 +262,7 @@ class SuperviseSettings(Section, frozen=True):
     wake_before_s: Count = 300  # before the next slot
     jump_s: Positive = 30.0  # a clock or a host that jumps further is told
     stop_s: Annotated[float, Meta(gt=0, le=10)] = 8.0  # from SIGTERM to SIGKILL for children
+    rescan_s: Annotated[int, Meta(ge=0, multiple_of=60)] = 0  # scan again so often and ask a human; 0: never
 
 
 class ChannelSettings(Section, frozen=True):
@@ -262,7 +277,6 @@ class ChannelSettings(Section, frozen=True):
     port: Annotated[int, Meta(gt=0, lt=65536)] = 587
     tls: Literal["starttls", "tls", "none"] = "starttls"  # smtp; none is for this machine only
     user: str = ""  # smtp; empty: no login
-    rescan_s: Annotated[int, Meta(ge=0, multiple_of=60)] = 0  # scan again so often and ask a human; 0: never
     sender: str = ""  # smtp
     to: list[str] = []  # smtp
     only: list[str] = []  # kinds that go here, e.g. ["alert.*"]; []: all that are switched on
@@ -326,6 +340,7 @@ class Settings(Section, frozen=True):
     exits: ExitSettings = field(default_factory=ExitSettings)
     end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
+    deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
     supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
     providers: dict[str, ProviderSettings] = {}  # OAuth logins that refresh-token looks after

@@ -9,7 +9,8 @@
     ├── UpstreamError        5   broker, data or network failed: retry later
     │   ├── BrokerError      5   the venue did not answer as it should
     │   │   └── AmbiguousSend 5  an order may or may not have reached the venue
-    │   └── DataError        5   no bars or quotes where some are needed
+    │   ├── DataError        5   no bars or quotes where some are needed
+    │   └── TimeIsOver       5   the command has used the time it may take
     ├── Refused              6   a risk rule or a halt said no
     │   └── OrderRejected    6   the venue said no
     ├── Findings             7   done, and something wants a look
@@ -68,6 +69,10 @@ class AmbiguousSend(BrokerError):
 
 
 class DataError(UpstreamError):
+    pass
+
+
+class TimeIsOver(UpstreamError):
     pass
 
 

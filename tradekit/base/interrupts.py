@@ -47,16 +47,23 @@ def handled() -> Iterator[None]:
 
 @contextmanager
 def limited(seconds: float | None) -> Iterator[None]:
-    """Raise OutOfTime in what takes longer, in host seconds; None, or outside the main thread: no limit."""
+    """Raise OutOfTime in what takes longer, in host seconds; None, or outside the main thread: no limit.
+
+    Inside another one the outer limit goes on counting.
+    """
     if seconds is None:
         yield
         return
+    from tradekit.clock import SystemClock
+
     try:
         old = signal.signal(signal.SIGALRM, _handle)
     except ValueError:
         yield
         return
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
+    clock, outer = SystemClock(), signal.getitimer(signal.ITIMER_REAL)[0]
+    began = clock.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, min(seconds, outer or seconds)))
     try:
         yield
     finally:
@@ -64,6 +71,8 @@ def limited(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, old)
         if _State.waiting == signal.SIGALRM:
             _State.waiting = None
+        if outer:
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, outer - (clock.monotonic() - began)))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import msgspec
 
+from tradekit.base.deadline import left, left_to_finish
 from tradekit.clock import SystemClock
 from tradekit.errors import Busy, StoreError
 
@@ -27,13 +28,15 @@ class Lock:
     """An exclusive lock on `path`, held inside `with`; not re-entrant.
 
     Waits up to `wait_s` seconds, then raises Busy (8) with the pid and command of the holder. `what` names the
-    work in that message. StoreError where the file cannot be made or opened.
+    work in that message. StoreError where the file cannot be made or opened. No wait is longer than what the command
+    has left to work (base/deadline.py), with `to_write` also the part of it that is kept for finishing.
     """
 
-    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "") -> None:
+    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "", to_write: bool = False) -> None:
         self.path = path
         self.wait_s = wait_s
         self.what = what or path.stem
+        self._left = left_to_finish if to_write else left
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -82,7 +85,8 @@ class Lock:
 
     def _wait(self, attempt: Callable[[int], bool]) -> None:
         clock = SystemClock()  # other processes live in the host's time, also during a replay
-        deadline, pause = clock.monotonic() + self.wait_s, _FIRST_PAUSE_S
+        wait_s = self._left(self.wait_s)
+        deadline, pause = clock.monotonic() + wait_s, _FIRST_PAUSE_S
         while clock.monotonic() < deadline:
             clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -90,7 +94,7 @@ class Lock:
                 return
         pid, command = holder(self.path)
         who = f"pid {pid} ({command})" if pid else "another process"
-        after = f" after {self.wait_s:g} s" if self.wait_s else ""
+        after = f" after {wait_s:.3g} s" if wait_s else ""
         raise Busy(f"{self.what}: {who} holds {self.path.name}{after}", "wait until it is done, or stop it")
 
 
@@ -100,8 +104,8 @@ class TwoQueues(Lock):
     Whoever waits in the first queue shares a second file, the gate, which the polite find taken.
     """
 
-    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "") -> None:
-        super().__init__(path, wait_s=wait_s, what=what)
+    def __init__(self, path: Path, *, wait_s: float = 0.0, what: str = "", to_write: bool = False) -> None:
+        super().__init__(path, wait_s=wait_s, what=what, to_write=to_write)
         self._gate = Lock(path.with_name(f"{path.stem}-first.lock"))
         self._at_gate = False
 

@@ -1,5 +1,6 @@
 """The one way to the outside: HTTP calls with connect, read and total deadlines, and errors that say what is known.
 
+No call lasts longer than what the command has left (base/deadline.py): reads to work, all else to finish.
 A read (GET) is repeated while its total deadline lasts; everything else is sent once. What may have reached the
 venue without a clear answer is AmbiguousSend; a call that never left is BrokerError with `sent` False.
 """
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from tradekit.base.crashpoint import crash_point
+from tradekit.base.deadline import left, left_to_finish
 from tradekit.base.logs import redact
 from tradekit.clock import SystemClock
 from tradekit.errors import AmbiguousSend, AuthError, BrokerError, ConfigError
@@ -120,7 +122,7 @@ class Http:
 
         Raises BrokerError, and AuthError where a refreshed token was refused too.
         """
-        deadline = self._clock.monotonic() + self.deadlines.total_s
+        deadline = self._clock.monotonic() + left(self.deadlines.total_s)
         wanted, failures, refreshed = frozenset(also), 0, False
         while True:
             self._queue(urgent, deadline)
@@ -166,7 +168,7 @@ class Http:
         """
         import msgspec
 
-        deadline = self._clock.monotonic() + self.deadlines.total_s
+        deadline = self._clock.monotonic() + left_to_finish(self.deadlines.total_s)
         self._queue(urgent, deadline)
         content = None if body is None else msgspec.json.encode(body)
         where = f"{method} {path}"
@@ -197,7 +199,7 @@ class Http:
         """
         from urllib.parse import urlencode
 
-        deadline = self._clock.monotonic() + self.deadlines.total_s
+        deadline = self._clock.monotonic() + left_to_finish(self.deadlines.total_s)
         try:
             return self._exchange("POST", path, None, urlencode(fields).encode(), deadline)
         except _Broken as broken:
@@ -214,7 +216,7 @@ class Http:
         """
         import msgspec
 
-        deadline = self._clock.monotonic() + self.deadlines.total_s
+        deadline = self._clock.monotonic() + left_to_finish(self.deadlines.total_s)
         shown = path if shown is None else shown
         try:
             return self._exchange("POST", path, params, msgspec.json.encode(body), deadline)
@@ -229,10 +231,12 @@ class Http:
         """Wait for the rate limit. Raises BrokerError when there is no place before the deadline."""
         if self._refused:
             raise AuthError(self._refused, "log in again, then tradekit doctor")
-        left = deadline - self._clock.monotonic()
-        if self._limit is not None and not self._limit.take(urgent=urgent, wait_s=left):
+        left_s = deadline - self._clock.monotonic()
+        if left_s <= 0:
+            raise _unsent(f"{self.name}: the command's time is over", "the next run goes on; deadlines: in desk.yaml")
+        if self._limit is not None and not self._limit.take(urgent=urgent, wait_s=left_s):
             raise _unsent(
-                f"{self.name}: no call is free within {left:.0f} s", "calls are limited: http.rate_per_minute"
+                f"{self.name}: no call is free within {left_s:.0f} s", "calls are limited: http.rate_per_minute"
             )
 
     def _exchange(

@@ -30,7 +30,8 @@ def monitor_exits(
     from tradekit.errors import Findings
 
     pause = None if every is None else seconds(every, "--every")
-    with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run, at=then(at)) as desk:
+    endless = pause is not None
+    with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run, at=then(at), endless=endless) as desk:
         if pause is None:
             show(monitor_exits(desk), ctx.obj.format, empty="no exits", dry_run=dry_run)
             if desk.counts.get("failed"):

@@ -50,6 +50,7 @@ class Desk:
     dry_run: bool = False
     counts: dict[str, int] = field(default_factory=dict)  # what the run row will say it did
     events: list[Event] = field(default_factory=list)  # written by this run
+    left: list[str] = field(default_factory=list)  # symbols that the time of the command did not suffice for
     say: Callable[[str], None] = print_stderr
     place: Callable[..., str] = lambda *keys: "desk.yaml"  # where a key stands: place("schedule", 3) -> desk.yaml:41
 

@@ -9,6 +9,7 @@ from math import isnan
 from tradekit.desk.claims import claim
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
+from tradekit.desk.in_time import in_time, unless_over
 from tradekit.desk.orders import new_order, send
 from tradekit.desk.plans import average_true_range, plan_of
 from tradekit.desk.pretrade import Ask
@@ -55,7 +56,11 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
         catch_up(desk)
     decisions = chosen(desk, options)
     pending = [decision for decision in decisions if decision.status == "pending"]
-    orders = [order for decision in pending if decision.action == "CLOSE" and (order := close(desk, decision))]
+    closes = in_time(desk, [decision for decision in pending if decision.action == "CLOSE"])
+    orders = []
+    for decision in closes:
+        with unless_over(desk, decision.symbol):
+            orders += [order for order in [close(desk, decision)] if order is not None]
     buys = sorted(
         (d for d in pending if d.action == "BUY" and (d.order_kind == "moo") == options.moo),
         key=_rank,
@@ -64,10 +69,12 @@ def enter(desk: Desk, options: EnterOptions) -> Entered:
     if buys:
         count_the_day(desk)  # a flat desk has numbers too: halts are raised before anything is bought
     bought = 0
-    for decision in buys:
+    for decision in in_time(desk, buys):
         if options.max_buys is not None and bought >= options.max_buys:
             break
-        order, veto = buy(desk, decision)
+        order, veto = None, None
+        with unless_over(desk, decision.symbol):
+            order, veto = buy(desk, decision)
         if order is not None:
             orders.append(order)
             bought += order.status != "rejected"

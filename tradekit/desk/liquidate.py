@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tradekit.base.deadline import left
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.extended import REPRICE, reprice_due, trades_now, tries
+from tradekit.desk.in_time import in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import in_hours
-from tradekit.desk.trouble import one_symbol, try_to_catch_up
+from tradekit.desk.trouble import try_to_catch_up
 from tradekit.errors import UsageError
 from tradekit.model import FINAL_STATUSES, Order, Position
 
@@ -47,7 +49,7 @@ def liquidate(desk: Desk, options: LiquidateOptions) -> list[Order]:
 def _pass(desk: Desk, positions: Sequence[Position], options: LiquidateOptions) -> list[Order]:
     """One try at every position that is still there; one that fails stops no other."""
     orders = []
-    for before in positions:
+    for before in in_time(desk, positions):
         position = desk.store.positions.get(before.id)
         if position is None or position.qty <= 0:
             continue
@@ -62,11 +64,12 @@ def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOption
     """Re-price what rests every 10 s, down to the largest discount, for as long as the market moves."""
     orders: list[Order] = []
     most = desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
+    pause_s = REPRICE.total_seconds()
     steps = int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 1
     for _ in range(3 * steps):  # a cancel may take its time
-        if not any(_may_give_way(desk, position, most) for position in positions):
+        if left(pause_s) < pause_s or not any(_may_give_way(desk, position, most) for position in positions):
             break
-        desk.clock.sleep(REPRICE.total_seconds())
+        desk.clock.sleep(pause_s)
         try_to_catch_up(desk)
         orders += _pass(desk, positions, options)
     return orders
@@ -144,9 +147,10 @@ def _explain(desk: Desk, symbol: str, managed: list[str]) -> None:
 
 def cancel_entries(desk: Desk, options: LiquidateOptions) -> None:
     """An entry on its way would buy back what is being sold."""
-    for order in desk.store.orders.live():
-        if order.purpose == "entry" and (options.all_ or options.today or order.symbol in options.symbols):
-            cancel_and_wait(desk, order, "liquidate")
+    entries = [order for order in desk.store.orders.live() if order.purpose == "entry"]
+    chosen = [order for order in entries if options.all_ or options.today or order.symbol in options.symbols]
+    for order in in_time(desk, chosen):
+        cancel_and_wait(desk, order, "liquidate")
 
 
 def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order | None:

@@ -13,6 +13,7 @@ from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
 from tradekit.desk.frozen import SPLIT, frozen
+from tradekit.desk.in_time import bounded, in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import SILENCE
 from tradekit.desk.plans import held_of, plan_levels
@@ -21,7 +22,7 @@ from tradekit.desk.reconcile import warn_unknown
 from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import fresh_limit_s, quote, regime_now
 from tradekit.desk.triggered import escalate_triggered
-from tradekit.desk.trouble import count_the_day, one_symbol, try_to_catch_up, warn_stale
+from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
 from tradekit.errors import UpstreamError
 from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
@@ -66,7 +67,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
     orders, marks = escalate_triggered(desk, trouble.listed), []
     known, state_for = desk.store.marks.of_open(), _states(desk)
     unscaled = {symbol for kind, symbol in frozen(desk) if kind == SPLIT}
-    for position in positions:
+    for position in in_time(desk, positions):
         mark = known.get(position.id) or _first_mark(desk, position)
         with one_symbol(desk, position.symbol):
             seen = look(desk, position, mark, state_for(position, mark), priced=position.symbol not in unscaled)
@@ -313,7 +314,7 @@ def protect_all(desk: Desk, marks: dict[str, Mark]) -> list[Order]:
     for order in desk.store.orders.live():
         live.setdefault(order.symbol, []).append(order)
     sold = []
-    for position in desk.store.positions.open():
+    for position in in_time(desk, desk.store.positions.open()):
         with one_symbol(desk, position.symbol):
             mark = marks.get(position.id) or desk.store.marks.get(position.id)
             sent = keep_protected(desk, position, mark, live.get(position.symbol, []))
@@ -364,7 +365,9 @@ def keep_monitoring(desk: Desk, pause_s: float) -> Iterator[list[Order]]:
     while True:
         started = desk.clock.monotonic()
         try:
-            yield monitor_exits(desk)
+            with bounded(desk, "monitor-exits", alarm=False):
+                orders = monitor_exits(desk)
+            yield orders
         except UpstreamError as problem:
             alert_once(
                 desk,

@@ -22,6 +22,7 @@ from tradekit.desk.by_hand import LEAVING, positions_left
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.dry import DryBroker
 from tradekit.desk.events import alert
+from tradekit.desk.in_time import bounded, budget
 from tradekit.desk.logins import warn_of_logins
 from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.ids import run_id
@@ -57,8 +58,11 @@ def open_desk(
     clock: Clock | None = None,
     synchronous: str | None = None,
     at: datetime | None = None,
+    endless: bool = False,
 ) -> Iterator[Desk]:
-    """A desk to work with; `command` adds its job lock and its run row. Raises ConfigError, StoreError, Busy.
+    """A desk to work with; `command` adds its job lock, its run row and, unless it is a loop (`endless`), its deadline.
+
+    Raises ConfigError, StoreError, Busy, and TimeIsOver when the time of the command is used up.
 
     A dry run works on a private copy of desk.db and with a venue that accepts nothing; only its run row is kept. With
     `at`, an earlier time, its clock stands there: prices are of then. UsageError for `at` without a dry run.
@@ -71,7 +75,8 @@ def open_desk(
     lock = job_lock(path, command) if command else nullcontext()  # first: the second copy of a job costs nothing
     with (
         lock,
-        _opened(path, where, command=command, dry_run=dry_run, clock=clock, synchronous=synchronous, at=at) as desk,
+        _opened(path, where, command, dry_run, clock, synchronous, at, endless) as desk,
+        nullcontext() if command is None or endless else bounded(desk, command),
     ):
         yield desk
 
@@ -80,27 +85,28 @@ def open_desk(
 def _opened(
     path: Path,
     where: Path | Where,
-    *,
     command: str | None,
     dry_run: bool,
     clock: Clock | None,
     synchronous: str | None,
     at: datetime | None,
+    endless: bool,
 ) -> Iterator[Desk]:
     argv = "" if isinstance(where, Path) else " ".join(where.argv)
     store = open_store(path / "desk.db", synchronous=synchronous or store_mode(path))
     try:
         desk = build(path, store, clock=clock)
+        in_all = nullcontext() if command is None or endless else budget(desk, command)
         if command is None:
             yield desk
         elif dry_run:
             if at is not None and at > desk.clock.now():
                 hint = "name an earlier time"
                 raise UsageError(f"--at {iso(at)}: it is {iso(desk.clock.now())} on this desk", hint)
-            with recorded_run(desk, command, argv), _on_a_copy(desk, at):
+            with in_all, recorded_run(desk, command, argv), _on_a_copy(desk, at):
                 yield desk
         else:
-            with recorded_run(desk, command, argv):
+            with in_all, recorded_run(desk, command, argv):
                 yield desk
     except StoreError:
         if command in LEAVING:

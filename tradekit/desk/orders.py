@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradekit.base.crashpoint import crash_point
+from tradekit.base.deadline import over, step
 from tradekit.base.interrupts import shielded
 from tradekit.base.locks import Lock
 from tradekit.brokers.base import BrokerOrder, OrderRequest
@@ -19,18 +20,17 @@ from tradekit.desk.match import candidates, lookup
 from tradekit.desk.pretrade import Ask, refuse, refuse_sell
 from tradekit.desk.state import quote
 from tradekit.desk.venue import Seen, look
-from tradekit.errors import AuthError, BrokerError, OrderRejected, StoreError
+from tradekit.errors import AuthError, BrokerError, OrderRejected, StoreError, TimeIsOver
 from tradekit.ids import client_order_id, order_id
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Purpose, Side, Tif
 from tradekit.store.orders import TRANSITIONS
 
-SUBMIT_WAIT_S = 15.0
 UNSETTLED = frozenset({"intended", "submitted", "unknown"})
 SURE = timedelta(seconds=60)  # absence proves nothing about an order that was sent less than this ago
 
 
 @contextmanager
-def submit_lock(desk: Desk, *, wait_s: float = SUBMIT_WAIT_S) -> Iterator[None]:
+def submit_lock(desk: Desk, *, wait_s: float) -> Iterator[None]:
     """One sender an account at a time; raises Busy after `wait_s`."""
     with Lock(desk.account_dir / "submit.lock", wait_s=wait_s, what="an order on its way"):
         yield
@@ -78,8 +78,13 @@ def send(desk: Desk, order: Order, ask: Ask | None = None) -> Order | None:
     the venue cannot be read, StoreError.
     """
     entry = order.side == "buy"
-    with submit_lock(desk, wait_s=desk.settings.entry.send_deadline_s if entry else SUBMIT_WAIT_S), shielded():
-        seen = look(desk, for_entry=entry)
+    said = desk.settings
+    wait_s = said.entry.send_deadline_s if entry else said.exits.submit_wait_s
+    with submit_lock(desk, wait_s=wait_s), shielded():
+        with step(said.entry.send_deadline_s if entry else said.exits.send_deadline_s):
+            seen = look(desk, for_entry=entry)
+        if over():
+            raise TimeIsOver(f"{order.id} was not sent: the command's time is over", "the next run goes on from here")
         if not _intend(desk, order, seen, ask):
             return None
         crash_point("intent_committed")
@@ -346,7 +351,7 @@ def cancel_and_wait(desk: Desk, order: Order, because: str) -> Order:
     """Cancel and ask again until the order is final or the venue's settling time is over; bounded in every case."""
     order = request_cancel(desk, order, because)
     deadline = desk.clock.monotonic() + desk.broker.capabilities.settle_s
-    while order.status not in FINAL_STATUSES and desk.clock.monotonic() < deadline:
+    while order.status not in FINAL_STATUSES and desk.clock.monotonic() < deadline and not over():
         desk.clock.sleep(0.5)
         order = _refreshed(desk, order)
     return order

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tradekit.base.crashpoint import crash_point
+from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import SPLIT, why_frozen
@@ -48,9 +49,10 @@ def protect(
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)
-        if not _withdrawn(desk, resting, level):
+        if over() or not _withdrawn(desk, resting, level):
             return None
-    return _place(desk, position.id, level, or_sell)
+    with finishing():  # the shares are uncovered: whatever time is left is for the new stop
+        return _place(desk, position.id, level, or_sell)
 
 
 def _covers(resting: Order, position: Position, level: Decimal) -> bool:

@@ -14,6 +14,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.frozen import frozen
 from tradekit.desk.halts import MASTERS
+from tradekit.desk.in_time import in_time
 from tradekit.desk.orders import called_off, request_cancel, submit_lock
 from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.sell import working_exit
@@ -35,7 +36,7 @@ def reconcile(desk: Desk) -> list[Event]:
     before = len(desk.events)
     listed = catch_up(desk, always=True)
     escalate_triggered(desk, listed)
-    for position in desk.store.positions.open():
+    for position in in_time(desk, desk.store.positions.open()):
         if live_protection(desk, position) is None and working_exit(desk, position) is None:
             protect(desk, position, desk.store.marks.get(position.id))
     return desk.events[before:]

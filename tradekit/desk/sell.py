@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.extended import discount_now
@@ -14,7 +15,7 @@ from tradekit.desk.pretrade import sellable
 from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.state import in_hours, last_price, quote
 from tradekit.desk.venue import look
-from tradekit.errors import BrokerError, UsageError
+from tradekit.errors import BrokerError, TimeIsOver, UsageError
 from tradekit.model import FINAL_STATUSES, Mark, Order, OrderType, Position, Purpose, Tif
 from tradekit.money import dec, floor_tick
 
@@ -55,16 +56,19 @@ def sell(
     refused = refusals(desk, position)
     if purpose == "exit" and refused and desk.clock.now() - refused[-1].created_at < _pause(len(refused)):
         return None  # still loud, tried again later
+    if over():
+        raise TimeIsOver(f"{position.symbol}: the command's time is over", "the next run goes on from here")
     if not _room(desk, position, f"making room: {reason}"):
         return None  # the next pass sells, once the venue has let go
     limit = limit or (in_hours(desk) and len(refused) % 2 == 1)  # refused as a market order: the other kind
     kind = _kind(desk, position, limit=limit, on_open=on_open, on_close=on_close, discount=discount)
     facts = {"purpose": purpose, "reason": reason, "because": because, "trigger_at": trigger_at}
-    sent = _send(desk, position, kind, facts, level)
-    if sent is not None and _is_held(sent) and _free(desk, position.symbol):
+    with finishing():  # its stop is gone: whatever time is left is for the sale
         sent = _send(desk, position, kind, facts, level)
-    if sent is None or sent.status in ("rejected", "expired"):
-        _keep_safe(desk, position, sent)
+        if sent is not None and _is_held(sent) and _free(desk, position.symbol):
+            sent = _send(desk, position, kind, facts, level)
+        if sent is None or sent.status in ("rejected", "expired"):
+            _keep_safe(desk, position, sent)
     if sent is not None:
         desk.count("exits")
     return sent
@@ -200,7 +204,7 @@ def _free(desk: Desk, symbol: str) -> bool:
     deadline = desk.clock.monotonic() + desk.broker.capabilities.settle_s
     names = {answer.broker_order_id for answer, _ in mine}
     while names & {answer.broker_order_id for answer in _sells(desk, symbol)}:
-        if desk.clock.monotonic() >= deadline:
+        if desk.clock.monotonic() >= deadline or over():
             return False
         desk.clock.sleep(0.5)
     for _, row in mine:

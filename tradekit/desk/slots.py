@@ -1,6 +1,7 @@
 """The schedule at work: which slots a desk has, run one, write down what became of it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 
 from tradekit.base.interrupts import OutOfTime, limited, shielded
@@ -8,6 +9,7 @@ from tradekit.base.locks import Lock
 from tradekit.clock import parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
+from tradekit.desk.in_time import bounded
 from tradekit.desk.open import running
 from tradekit.desk.steps import Step, call, parse
 from tradekit.errors import Findings, NothingToDo, TradekitError
@@ -75,7 +77,8 @@ def out_of_time(desk: Desk, due: Due, session: date, what: str) -> Slot:
 
 
 def _run(desk: Desk, due: Due, session: date, step: Step) -> str:
-    with running(desk, step.verb, step.argv) as run:
+    in_time = nullcontext() if desk.clock.name == "virtual" else bounded(desk, step.verb, alarm=False)
+    with running(desk, step.verb, step.argv) as run, in_time:
         _save(desk, due, session, "running", run.id)
         call(desk, step)
         return run.id

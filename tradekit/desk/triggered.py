@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tradekit.brokers.base import BrokerOrder
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once
+from tradekit.desk.in_time import one_symbol
 from tradekit.desk.match import row_of
 from tradekit.desk.sell import sell
 from tradekit.desk.state import in_hours, quote
@@ -18,8 +19,9 @@ def escalate_triggered(desk: Desk, listed: Sequence[BrokerOrder]) -> list[Order]
         row = row_of(desk, answer) if answer.triggered_at is not None else None
         if row is None or row.purpose != "protect" or row.status not in LIVE_STATUSES:
             continue
-        if _stuck(desk, answer) and (order := _sell_at_market(desk, row)) is not None:
-            found.append(order)
+        with one_symbol(desk, row.symbol):
+            if _stuck(desk, answer) and (order := _sell_at_market(desk, row)) is not None:
+                found.append(order)
     return found
 
 

@@ -1,9 +1,8 @@
 """What goes wrong in a pass of the exits is said aloud and stops as little as it can."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
+from tradekit.base.deadline import share
 from tradekit.brokers.base import BrokerOrder
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import note_peak
@@ -13,8 +12,8 @@ from tradekit.desk.reconcile import catch_up
 from tradekit.desk.state import in_hours, is_stale, measured, quote
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.model import Position
-from tradekit.store.orders import IllegalTransition
 
+CATCH_UP = 0.5  # share of the command's time; the exits have the rest, whatever the venue does
 FROZEN_S = 300  # a symbol may be quiet for so long before anybody is told
 
 
@@ -28,30 +27,12 @@ class CaughtUp(NamedTuple):
 def try_to_catch_up(desk: Desk) -> CaughtUp:
     """Catch up with the venue; where it fails exits are tried all the same, and the caller raises the problem last."""
     try:
-        return CaughtUp(catch_up(desk), None)
+        with share(CATCH_UP):
+            return CaughtUp(catch_up(desk), None)
     except UpstreamError as problem:
         message = f"the venue cannot be caught up with: {problem.message}; exits are tried all the same"
         alert_once(desk, "catch-up-failed", message, every_s=300)
         return CaughtUp([], problem)
-
-
-@contextmanager
-def one_symbol(desk: Desk, symbol: str) -> Iterator[None]:
-    """What goes wrong with one position stops no other; a store, a lock or a desk that cannot be used stops all."""
-    try:
-        yield
-    except IllegalTransition as problem:
-        _say(desk, symbol, problem)
-    except (StoreError, Busy, UsageError):
-        raise
-    except Exception as problem:
-        _say(desk, symbol, problem)
-
-
-def _say(desk: Desk, symbol: str, problem: Exception) -> None:
-    desk.count("failed")
-    message = f"{symbol}: its exits could not be worked on: {type(problem).__name__}: {problem}"
-    alert_once(desk, "exits-failing", message, symbol=symbol, every_s=300)
 
 
 def count_the_day(desk: Desk) -> None:

@@ -15,6 +15,13 @@ class Advice(NamedTuple):
 # without `alert.`; docs/runbook.md has the same table, and a test compares both with the code
 ALERTS: dict[str, Advice] = {
     "account-unknown": Advice("the account could not be read", "`tradekit doctor`; entries wait until it can"),
+    "bot-conflict": Advice(
+        "another process uses the bot's token", "find it and stop it, or take a new token from @BotFather"
+    ),
+    "bot-offline": Advice(
+        "the bot has not reached Telegram for long", "`tradekit doctor`; use the command line meanwhile"
+    ),
+    "bot-token": Advice("Telegram refused the bot's token", "a new token from @BotFather: docs/bot.md"),
     "catch-up-failed": Advice(
         "the venue did not answer while catching up", "wait for the next pass; `tradekit doctor`"
     ),
@@ -62,6 +69,9 @@ ALERTS: dict[str, Advice] = {
     "settings-broken": Advice("desk.yaml cannot be read", "`tradekit config show` names key and line"),
     "settings-changed": Advice("desk.yaml is not what the supervisor runs", "`tradekit supervise --reload`"),
     "slot-failed": Advice("a slot of the schedule failed", "`tradekit runs`; run its command by hand"),
+    "out-of-time": Advice(
+        "a command used all the time it may take", "the next run goes on; look at the venue and the network"
+    ),
     "slot-timeout": Advice("a slot took too long and was stopped", "`tradekit runs`; look at the network and the load"),
     "slots-missed": Advice("slots were not run in time", "`tradekit status`; was the host down?"),
     "stale-data": Advice("the prices of a position are old", "`tradekit data check`; watch it yourself"),
@@ -77,6 +87,9 @@ ALERTS: dict[str, Advice] = {
     ),
 }
 OTHERS: dict[str, bool] = {  # kinds that are no alerts, and whether they are told without being asked for
+    "bot.act": True,
+    "bot.failed": True,
+    "bot.stranger": True,
     "cash-flow": True,
     "decision.expired": False,
     "decision.waiting": True,

@@ -36,6 +36,7 @@ class Db:
     def __init__(self, raw: sqlite3.Connection, path: Path) -> None:
         self.raw = raw
         self.path = path
+        self._busy_ms = BUSY_MS
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
@@ -67,6 +68,13 @@ class Db:
             return self.raw.executemany(sql, rows).rowcount
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
+
+    def patience(self, seconds: float) -> None:
+        """How long a statement waits for a lock that another program holds."""
+        wanted = max(1, int(1000 * seconds))
+        if wanted != self._busy_ms:
+            self.run(f"PRAGMA busy_timeout = {wanted}")
+            self._busy_ms = wanted
 
     def script(self, sql: str) -> None:
         """Run statements inside the transaction that is open (sqlite3's executescript would commit it)."""

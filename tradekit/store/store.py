@@ -2,19 +2,20 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradekit.base.deadline import left_to_finish
 from tradekit.base.locks import Lock, TwoQueues
 from tradekit.errors import Busy, StoreError
 from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, dec
 from tradekit.store import schema
-from tradekit.store.connection import APPLICATION_ID, Db, DiskError, connect
+from tradekit.store.connection import APPLICATION_ID, BUSY_MS, Db, DiskError, connect
 from tradekit.store.decisions import Decisions, RiskChecks, Watchlist
 from tradekit.store.fills import Fills
 from tradekit.store.learning import ByHand, Cleanup, Days, PoorSignals, PositionChecks
@@ -47,8 +48,8 @@ class Store:
         self._depth = 0
         self._failed = ""
         self._file = _identity(path)
-        self._writer = TwoQueues(path.parent / "writer.lock", wait_s=WRITER_WAIT_S, what="write")
-        self._low = Lock(path.parent / "low.lock", wait_s=LOW_WAIT_S, what="write (low)")
+        self._writer = TwoQueues(path.parent / "writer.lock", wait_s=WRITER_WAIT_S, what="write", to_write=True)
+        self._low = Lock(path.parent / "low.lock", wait_s=LOW_WAIT_S, what="write (low)", to_write=True)
         self.meta = Meta(self)
         self.sessions = Sessions(self)
         self.scans = Scans(self)
@@ -127,12 +128,13 @@ class Store:
                 self._depth = 0
 
     def _begin(self, tries: int) -> None:
-        for left in reversed(range(tries)):
+        for more in reversed(range(tries)):
+            self.db.patience(left_to_finish(BUSY_MS / 1000))
             try:
                 self.db.run("BEGIN IMMEDIATE")
                 return
             except Busy:
-                if not left:
+                if not more or left_to_finish(1.0) <= 0:
                     raise
 
     def _undo(self) -> None:
@@ -179,12 +181,17 @@ class Store:
                 position = self.positions.open_for(fill.symbol)
         return Booked(new=new, position=position, trade=trade, amended=amended)
 
-    def book_fills(self, fills: Iterable[Fill]) -> int:
-        """Book an imported statement in one transaction, each symbol folded once; how many fills were new."""
+    def book_fills(
+        self, fills: Iterable[Fill], progress: Callable[[int, int, datetime], None] = lambda done, total, at: None
+    ) -> int:
+        """Book an imported statement, as if fill by fill, in bounded transactions; how many fills were new.
+
+        `progress` gets (booked, of, time of the last one). UsageError, before anything is written, for what cannot be
+        a fill.
+        """
         from tradekit.store.importing import book_fills
 
-        with self.transaction(low=True):
-            return book_fills(self.db, self.currency, fills)
+        return book_fills(self, self.currency, fills, progress)
 
     def book_adjustment(
         self, adjustment: Adjustment, opens: "Opening | None" = None, *, session: date | None = None

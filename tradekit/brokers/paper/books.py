@@ -206,7 +206,7 @@ class Books:
         if not create and not path.exists():
             raise StoreError(f"{path}: there is no paper account here", "tradekit init")
         self.path = path
-        self._lock = Lock(path.with_name("paper.lock"), wait_s=LOCK_WAIT_S, what="paper account")
+        self._lock = Lock(path.with_name("paper.lock"), wait_s=LOCK_WAIT_S, what="paper account", to_write=True)
         self._version_seen: int | None = None
         self._written: dict[int, tuple[object, ...]] = {}  # orders as they are in the file
         try:
