@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tradekit.model import Fill, Performance
-from tradekit.store import open_store
+from tradekit.model import Candidate, Fill, Performance, Scan
+from tradekit.store import Store, open_store
 
 
 def main(folder: str, trades: int, sessions: int) -> None:
@@ -41,7 +41,26 @@ def main(folder: str, trades: int, sessions: int) -> None:
                         benchmark_close=Decimal(100), benchmark_return=dice.gauss(0.0003, 0.01), rebuilt=False)
         )  # fmt: skip
     store.days.add_many(rows)
+    scans(store, days[-1])
     store.close()
+
+
+def scans(store: Store, day: datetime) -> None:
+    """Three scans of 1,000 symbols on the last day, 2 % of them passed, all with an outcome."""
+    for n, kind in enumerate(("open", "midday", "close")):
+        at = day + timedelta(minutes=5 + 150 * n)
+        name = f"{at:%Y%m%dT%H%M}-momentum-{kind}"
+        counts = {"universe": 1000, "passed": 20}
+        store.scans.add(Scan(id=name, session=at.date(), at=at, strategy="momentum", cap=None, type=kind,
+                             counts=counts, context={}))  # fmt: skip
+        store.candidates.add_many(
+            Candidate(id=f"C{i:03}-{at:%Y%m%dT%H%M}-momentum", scan_id=name, session=at.date(), at=at,
+                      strategy="momentum", symbol=f"C{i:03}", cap="mid", price=Decimal(100),
+                      score=14.0 if i < 20 else None, passed=i < 20, reject_reason=None if i < 20 else "rvol",
+                      because="volume 1.1 x the usual", features={"rvol": 1.1, "change": 0.01}, return_1d=0.01,
+                      max_gain=0.02, max_drawdown=-0.01)
+            for i in range(1000)
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def test_each_missed_minute_of_monitor_exits_had_a_line_of_its_own():
         "state": "missed", "name": "monitor-exits", "count": 27, "first": at("15:00"), "last": at("15:26"),
     }  # fmt: skip
     text = [line.strip() for line in daily_text(found, SESSION, ZoneInfo("America/New_York")).splitlines()]
-    assert [line for line in text if line.startswith(("missed", "failed slot"))] == [
+    assert [line for line in text if line.startswith(("missed:", "failed slot"))] == [
         "missed: monitor-exits 27 x, 10:00 - 10:26",
         "missed: open-scan at 09:35",
         "failed slot: open-enter at 09:36",

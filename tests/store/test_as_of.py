@@ -1,6 +1,6 @@
 """The store as it was: what came later is not there, what was answered later still waits."""
 
-from tests.make import at, make_decision, make_event, make_halt, make_order, make_run
+from tests.make import at, make_candidate, make_decision, make_event, make_halt, make_order, make_run, make_scan
 from tradekit.store import open_store
 from tradekit.store.as_of import AsOf
 
@@ -29,3 +29,13 @@ def test_what_came_later_is_left_out_and_what_changed_later_is_as_it_was(tmp_pat
     assert [r.exit_code for r in (*early.runs.unfinished(), *late.runs.all())] == [None, 0]
     assert early.meta.get("desk_id") == store.meta.get("desk_id")
     store.close()
+
+
+def test_what_became_of_a_candidate_was_not_known_then(tmp_path):
+    store = open_store(tmp_path / "desk.db", create=True, synchronous="OFF")
+    scan = make_scan(at=at(5))
+    store.scans.add(scan)
+    store.candidates.add(make_candidate(at=at(5), scan_id=scan.id, max_gain=0.05, return_1d=0.01))
+    assert store.candidates.all()[0].max_gain == 0.05
+    (then,) = AsOf(store, at(60)).candidates.found(rejected=True)
+    assert (then.max_gain, then.return_1d) == (None, None)

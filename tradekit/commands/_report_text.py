@@ -13,6 +13,7 @@ from tradekit.reports.why import Step
 
 INDENT = " " * 11
 SHOWN_ALERTS = 20
+SHOWN_MISSED = 10
 
 
 def daily_text(found: Daily, session: Session, zone: ZoneInfo) -> str:
@@ -31,7 +32,7 @@ def daily_text(found: Daily, session: Session, zone: ZoneInfo) -> str:
     text += "\nfunnel (in = out + lost, by id)\n" + funnel_text(found.funnel)
     text += "".join(f"{INDENT}{finding}\n" for finding in found.funnel_findings)
     vetoes = ", ".join(f"{rule} {n}" for rule, n in found.vetoes.items())
-    return text + f"\nvetoes     {vetoes or 'none'}\n" + _positions(found)
+    return text + f"\nvetoes     {vetoes or 'none'}\n" + _missed(found, zone) + _positions(found)
 
 
 def funnel_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -144,6 +145,39 @@ def _trades(found: Daily) -> str:
             for trade in found.trades
         ]
     )  # fmt: skip
+
+
+def _missed(found: Daily, zone: ZoneInfo) -> str:
+    """What passed and was not bought, and the rejected by reason, with what they did after."""
+    known = any(line.max_gain is not None for line in found.missed) or any(line.known for line in found.rejected)
+    after = "what they did after" if known else "what they did after is not known yet: tradekit jobs outcomes"
+    text = f"missed     {len(found.missed)} passed and were not bought"
+    text += f"; {after}\n" if found.missed or found.rejected else "\n"
+    if found.missed:
+        text += as_table(
+            [
+                {
+                    "id": line.id, "at": _clock(line.at, zone), "price": line.price, "score": line.score,
+                    "why": line.why, "next day %": _rounded(line.return_1d, 100, 2),
+                    "best %": _rounded(line.max_gain, 100, 2), "worst %": _rounded(line.max_drawdown, 100, 2),
+                }
+                for line in found.missed[:SHOWN_MISSED]
+            ]
+        )  # fmt: skip
+    if len(found.missed) > SHOWN_MISSED:
+        text += f"{INDENT}and {len(found.missed) - SHOWN_MISSED} more: tradekit analyze missed\n"
+    if known and found.rejected:
+        text += "\nrejected by the scans\n" + as_table(
+            [
+                {
+                    "reason": row.reason, "symbols": row.symbols, "known": row.known,
+                    "next day %": _rounded(row.return_1d, 100, 2), "best % (mean)": _rounded(row.max_gain, 100, 2),
+                    "worst % (mean)": _rounded(row.max_drawdown, 100, 2), "best": row.best,
+                }
+                for row in found.rejected
+            ]
+        )  # fmt: skip
+    return text
 
 
 def _positions(found: Daily) -> str:

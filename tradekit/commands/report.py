@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,9 +15,10 @@ from tradekit.errors import Findings, UsageError
 if TYPE_CHECKING:
     from tradekit.commands._context import Context
     from tradekit.config import Settings
-    from tradekit.model import Decision, Order, Position, Run, Session, Trade
+    from tradekit.model import Candidate, Decision, Order, Position, RiskCheck, Run, Scan, Session, Trade
     from tradekit.reports.daily import Day
     from tradekit.reports.funnel import Funnel
+    from tradekit.reports.missed import MissedLine, RejectedLine
     from tradekit.store import Store
 
 
@@ -28,11 +29,11 @@ def daily(
     symbol: SymbolOption = None,
     at: AtOption = None,
 ) -> None:
-    """The day: books, blindness, account, trades, funnel, vetoes, open positions.
+    """The day: books, blindness, account, trades, funnel, vetoes, what was missed, open positions.
 
-    Without --session: the last one with anything in it. --strategy and --symbol narrow trades, funnel, vetoes and
-    positions; books, watch and account are the desk's. Reads only; 7 where the books or the funnel do not foot. With
-    --at the broker's books, which are of now, are not compared.
+    Without --session: the last one with anything in it. --strategy and --symbol narrow all but books, watch and
+    account, which are the desk's. Reads only; 7 where the books or the funnel do not foot. With --at the broker's
+    books, which are of now, are not compared, and what candidates did after is not told.
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
@@ -123,7 +124,7 @@ def funnel(
                 [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
             )
             return
-        found = _funnel_of(store, days, settings, strategy, symbol)
+        found = funnel_of(store, days, settings, strategy, symbol)
     if ctx.obj.format == "table":
         from tradekit.commands._report_text import funnel_text
 
@@ -191,6 +192,8 @@ def _day(
         about = {d.id for d in store.decisions.all(session=session.day) if _about(d, strategy, symbol)}
         checks = [check for check in checks if check.decision_id in about]
     accounts = store.account.all(session=session.day)
+    stages = _stages(store, [session.day], settings, strategy, symbol)
+    missed, rejected = stages.missed()
     return Day(
         session=session,
         until=_until(session, runs),
@@ -204,7 +207,9 @@ def _day(
         account=accounts[-1] if accounts else None,
         positions=store.positions.open() if newest else store.positions_at(session.close),
         findings=_findings(context),
-        funnel=_funnel(store, session.day, settings, strategy, symbol),
+        funnel=stages.funnel(),
+        missed=missed,
+        rejected=rejected,
         exit_interval_s=settings.exits.interval_s,
         currency=settings.desk.currency,
     )
@@ -220,18 +225,41 @@ def _findings(context: "Context") -> list[str] | None:
     return [f"{found.check} {found.subject}: {found.found}" for found in foot(context.here / "desk.db", paper)]
 
 
-def _funnel(
-    store: "Store", day: date, settings: "Settings", strategy: str | None, symbol: str | None = None
-) -> "Funnel":
-    return _funnel_of(store, [day], settings, strategy, symbol)
-
-
-def _funnel_of(
+def funnel_of(
     store: "Store", days: Sequence[date], settings: "Settings", strategy: str | None, symbol: str | None
 ) -> "Funnel":
     """The funnel of one session, or of several together."""
-    from tradekit.reports.funnel import funnel as report
+    return _stages(store, days, settings, strategy, symbol).funnel()
 
+
+class _Stages(NamedTuple):
+    """What came how far in some sessions."""
+
+    days: Sequence[date]
+    candidates: "list[Candidate]"
+    decisions: "list[Decision]"
+    checks: "list[RiskCheck]"
+    orders: "list[Order]"
+    trades: "list[Trade]"
+    scans: "list[Scan]"
+    buy_types: Sequence[str] | None
+
+    def funnel(self) -> "Funnel":
+        from tradekit.reports.funnel import funnel as report
+
+        one = self.days[0] if len(self.days) == 1 else None
+        return report(one, *self[1:6], scans=self.scans, buy_types=self.buy_types)
+
+    def missed(self) -> "tuple[list[MissedLine], list[RejectedLine]]":
+        from tradekit.reports.missed import missed
+
+        types = {scan.id: scan.type for scan in self.scans}
+        return missed(*self[1:5], types=types, buy_types=self.buy_types)
+
+
+def _stages(
+    store: "Store", days: Sequence[date], settings: "Settings", strategy: str | None, symbol: str | None
+) -> _Stages:
     name = symbol.upper() if symbol else None
     candidates = [c for day in days for c in store.candidates.found(rejected=True, session=day, symbol=name)]
     decisions = [d for day in days for d in store.decisions.all(session=day, symbol=name)]
@@ -245,11 +273,9 @@ def _funnel_of(
         orders = [order for order in orders if order.decision_id in wanted]
     checks = [check for decision in decisions for check in store.risk_checks.for_decision(decision.id)]
     trades = [trade for order in orders if order.position_id and (trade := store.trades.get(order.position_id))]
-    buys = settings.scan.buy_types
     if name is not None:  # a scan counts all symbols; which scan a candidate is of is still needed
         scans = [msgspec.structs.replace(scan, counts={}) for scan in scans]
-    one = days[0] if len(days) == 1 else None
-    return report(one, candidates, decisions, checks, orders, trades, scans=scans, buy_types=buys)
+    return _Stages(days, candidates, decisions, checks, orders, trades, scans, settings.scan.buy_types)
 
 
 def _about(decision: "Decision", strategy: str | None, symbol: str | None) -> bool:

@@ -72,10 +72,10 @@ def tearsheet(
 
 def _funnel(store: "Store", settings: "Settings", found: Any) -> Any:
     """The funnel of the newest 60 sessions: older candidates may have been cleaned."""
-    from tradekit.commands.report import _funnel_of
+    from tradekit.commands.report import funnel_of
 
     days = sorted({scan.session for scan in store.scans.all() if found.holds(scan.session)})[-60:]
-    return _funnel_of(store, days, settings, found.strategy, found.symbol).lines if days else []
+    return funnel_of(store, days, settings, found.strategy, found.symbol).lines if days else []
 
 
 def _walks(context: Any, store: "Store", settings: "Settings", trades: "list[Trade]") -> "dict[str, Walk]":

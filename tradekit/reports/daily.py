@@ -10,6 +10,7 @@ from tradekit.model import Account, Event, Fill, Order, Position, Record, RiskCh
 from tradekit.money import ZERO
 from tradekit.reports.fills import average, slippage_bp
 from tradekit.reports.funnel import Funnel
+from tradekit.reports.missed import MissedLine, RejectedLine
 
 LEVEL_EXITS = frozenset({"hard-stop", "trailing-stop", "target"})  # exits that name a level
 STALE_RULES = frozenset({"stale-quote", "stale-bars"})
@@ -104,6 +105,8 @@ class Daily(Record, frozen=True, kw_only=True):
     funnel: list[dict[str, Any]]
     funnel_findings: list[str]
     vetoes: dict[str, int]
+    missed: list[MissedLine]  # passed a scan and was not bought
+    rejected: list[RejectedLine]  # no scan let it pass
     positions: list[Position]
 
 
@@ -121,6 +124,8 @@ class Day(Record, frozen=True, kw_only=True):
     runs: Sequence[Run] = ()
     account: Account | None = None
     positions: Sequence[Position] = ()
+    missed: Sequence[MissedLine] = ()
+    rejected: Sequence[RejectedLine] = ()
     findings: Sequence[str] | None = None  # of the comparison with the broker's books; None: not compared
     funnel: Funnel
     exit_interval_s: int = 60
@@ -140,6 +145,8 @@ def daily(day: Day) -> Daily:
         funnel=[line.as_row() for line in day.funnel.lines],
         funnel_findings=list(day.funnel.findings),
         vetoes=dict(Counter(check.rule for check in day.checks if check.verdict == "vetoed").most_common()),
+        missed=list(day.missed),
+        rejected=list(day.rejected),
         positions=list(day.positions),
     )
 

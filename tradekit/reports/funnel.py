@@ -62,17 +62,17 @@ def funnel(
 
     of_candidate = {d.candidate_id: d.id for d in about if d.candidate_id is not None}
     decided = passed & of_candidate.keys()
-    book.line("decide", "candidates", passed, decided, lambda id: _undecided(types.get(every[id].scan_id), buy_types))
+    book.line("decide", "candidates", passed, decided, lambda id: undecided(types.get(every[id].scan_id), buy_types))
 
     found = {d.id: d for d in about}
     judged = {of_candidate[id] for id in decided}
     buys = {id for id in judged if found[id].action == "BUY"}
     book.line("buy", "decisions", judged, buys, lambda id: found[id].action)
 
-    vetoes = _vetoes(checks)
+    vetoes = first_vetoes(checks)
     ordered = {id for id in buys if id in entries}
     approved = ordered | {id for id in buys if found[id].status == "used" and id not in vetoes}
-    book.line("risk gate", "decisions", buys, approved, lambda id: _refused(found[id], vetoes))
+    book.line("risk gate", "decisions", buys, approved, lambda id: refusal(found[id], vetoes))
     book.line("order", "decisions", approved, ordered, lambda _: "no order was written")
     filled = {id for id in ordered if any(order.filled_qty > 0 for order in entries[id])}
     book.line("fill", "decisions", ordered, filled, lambda id: entries[id][-1].status)
@@ -135,7 +135,7 @@ def _by_decision(orders: Sequence[Order]) -> dict[str, list[Order]]:
     return found
 
 
-def _vetoes(checks: Sequence[RiskCheck]) -> dict[str, str]:
+def first_vetoes(checks: Sequence[RiskCheck]) -> dict[str, str]:
     """The first veto of each decision."""
     found: dict[str, str] = {}
     for check in sorted(checks, key=lambda check: check.at):
@@ -144,13 +144,13 @@ def _vetoes(checks: Sequence[RiskCheck]) -> dict[str, str]:
     return found
 
 
-def _undecided(scan_type: str | None, buy_types: Collection[str] | None) -> str:
+def undecided(scan_type: str | None, buy_types: Collection[str] | None) -> str:
     if buy_types is not None and scan_type is not None and scan_type not in buy_types:
         return f"{scan_type} scans only record"
     return "not decided"
 
 
-def _refused(decision: Decision, vetoes: dict[str, str]) -> str:
+def refusal(decision: Decision, vetoes: dict[str, str]) -> str:
     """Why a BUY became no order: the rule that vetoed it, else what it waits for or how it ended."""
     if decision.id in vetoes:
         return vetoes[decision.id]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tradekit.model import LIVE_STATUSES, Decision, Halt, Order, Position, Record, Run
+from tradekit.model import LIVE_STATUSES, Candidate, Decision, Halt, Order, Position, Record, Run
+from tradekit.store.scans import OUTCOMES
 from tradekit.store.table import Table
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class AsOf:
         self.halts = _Halts(store.halts, store, at)
         self.runs = _Runs(store.runs, store, at)
         self.decisions = _Decisions(store.decisions, store, at)
+        self.candidates = _Candidates(store.candidates, store, at)
         self.account = _Account(store.account, store, at)
 
     def positions_at(self, at: datetime) -> list[Position]:
@@ -126,6 +128,13 @@ class _Decisions(_Cut):
             and decision.id not in answered
             and (decision.expires_at is None or self._at < decision.expires_at)
         ]
+
+
+class _Candidates(_Cut):
+    """What became of a candidate was not known then: the store keeps no time of it."""
+
+    def _rewound(self, found: Candidate) -> Candidate:
+        return msgspec.structs.replace(found, **dict.fromkeys(OUTCOMES))
 
 
 ANSWERS = frozenset({"decision.pending", "decision.refused", "decision.expired"})
