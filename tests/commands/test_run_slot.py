@@ -1,7 +1,7 @@
 """run-slot: a slot that died is run again in time, one that hangs is stopped, a health check hears of it."""
 
 import sqlite3
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -108,5 +108,37 @@ def test_status_says_who_runs_what_was_done_and_what_was_missed(world, line):
     found = shown("2026-02-13T14:50:00Z")
     assert (found["supervisor"]["state"], found["supervisor"]["pid"]) == ("awake", 7)
     assert found["next_slot"] == {"name": "monitor-exits", "at": "2026-02-13T14:51:00Z"}
+    yesterday = Slot(name="jobs", session=date(2026, 2, 12), due_at=at("09:35") - timedelta(days=1), state="done",
+                     run_id=None)  # fmt: skip
+    with world.desk("09:50") as desk:
+        desk.store.slots.save(yesterday)
+    assert shown("2026-02-13T14:50:00Z")["last_success"]["jobs"] == "2026-02-12T14:35:00Z"
     assert (found["last_success"], found["missed_slots"]) == ({"books": "2026-02-13T14:35:00Z"}, {"later": 1})
-    assert shown("2026-02-13T14:52:00Z")["supervisor"]["state"] == "silent"
+    later = shown("2026-02-13T14:52:00Z")
+    assert later["supervisor"]["state"] == "silent"
+    monday = {"name": "books", "at": "2026-02-16T14:35:00Z"}
+    assert later["next_slot"] == monday  # as the schedule has it: cron may run it
+
+
+def test_status_shows_the_next_slot_whoever_runs_the_desk(world, line):
+    import json
+
+    def shown(now, **env):
+        done = line("-C", world.path, "status", "--json", env={"TRADEKIT_CLOCK": now, **env})
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["next_slot"]
+
+    monday = {"name": "books", "at": "2026-02-16T14:35:00Z"}
+    assert shown("2026-02-13T14:34:00Z") == {"name": "books", "at": "2026-02-13T14:35:00Z"}
+    assert shown("2026-02-13T14:35:00Z") == monday
+    with world.desk("11:00") as desk:  # what is remembered does not outlive a change of sessions or of desk.yaml
+        desk.store.sessions.override(date(2026, 2, 16), None, None, "storm")
+    assert shown("2026-02-13T16:00:00Z") == {"name": "books", "at": "2026-02-17T14:35:00Z"}
+    text = (world.path / "desk.yaml").read_text()
+    (world.path / "desk.yaml").write_text(text.replace("open+5m", "open+6m"))
+    assert shown("2026-02-13T16:00:00Z") == {"name": "books", "at": "2026-02-17T14:36:00Z"}
+    assert shown("2026-02-13T14:00:00Z") == {"name": "books", "at": "2026-02-13T14:36:00Z"}  # a clock that went back
+    (world.path / "desk.yaml").write_text(text.replace("open+5m", "half past nine"))
+    done = line("-C", world.path, "status", "--json", env={"TRADEKIT_CLOCK": "2026-02-13T16:00:00Z"})
+    assert (done.returncode, json.loads(done.stdout)["next_slot"]) == (0, None)
+    assert "half past nine is not a time" in done.stderr

@@ -105,3 +105,14 @@ def test_a_wrong_schedule_is_named_with_its_line(desk, capsys):
     code, _, err = called(desk, capsys, "show")
     assert code == 2
     assert "desk.yaml:4: schedule[1]: unknown key att, did you mean at?" in err
+
+
+def test_with_channels_there_is_a_line_and_a_timer_for_notify(desk, capsys):
+    _, before, _ = called(desk, capsys, "crontab", "--host-zone", "UTC", "--program", "/opt/tradekit")
+    (desk / "desk.yaml").write_text("desk: {name: test}\nnotify: {channels: {phone: {kind: ntfy, topic: my-desk}}}\n")
+    _, out, _ = called(desk, capsys, "crontab", "--host-zone", "UTC", "--program", "/opt/tradekit")
+    assert "notify" not in before
+    assert out == f"{before}\n# notify\n* * * * * /opt/tradekit -q -C {desk} notify >/dev/null\n"
+    _, out, _ = called(desk, capsys, "systemd", "--timers", "--program", "/opt/tradekit")
+    assert f"ExecStart=/opt/tradekit -C {desk} -q notify\n" in out
+    assert "OnCalendar=*-*-* *:*:00\n" in out

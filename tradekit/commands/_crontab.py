@@ -75,6 +75,11 @@ def crontab(
     return lines
 
 
+def notify_lines(program: Sequence[str]) -> list[str]:
+    """A look each minute for what waits to be told; `program` is tradekit with its options. Its rows are no mail."""
+    return ["", "# notify", f"* * * * * {escaped([*program, 'notify'])} >/dev/null"]
+
+
 def escaped(words: Iterable[str]) -> str:
     """Words as cron's shell wants them; cron itself reads a bare % as the end of the line."""
     return shlex.join(words).replace("%", r"\%")

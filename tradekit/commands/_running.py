@@ -5,31 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tradekit.commands._next_slot import next_slot
+
 if TYPE_CHECKING:
     from datetime import date
 
+    from tradekit.commands._context import Context
     from tradekit.store import Store
 
 SILENT = 3.0  # health intervals without a word, after which a supervisor counts as gone
+LOOK_BACK = timedelta(days=14)  # a weekly slot has succeeded in them
 
 
-def running_part(store: "Store", now: datetime, session: "date | None") -> dict[str, Any]:
-    """The keys supervisor, next_slot, last_success and missed_slots."""
+def running_part(context: "Context", store: "Store", now: datetime, session: "date | None") -> dict[str, Any]:
+    """The keys supervisor, next_slot, last_success (of two weeks) and missed_slots (of the session)."""
     text = store.meta.get("supervisor")
     row: dict[str, Any] = msgspec.json.decode(text) if text else {}
-    rows = store.slots.on(session) if session else []
-    done: dict[str, datetime] = {}
-    missed: dict[str, int] = {}
-    for slot in rows:
-        if slot.state == "done":
-            done[slot.name] = max(slot.due_at, done.get(slot.name, slot.due_at))
-        elif slot.state == "missed":
-            missed[slot.name] = missed.get(slot.name, 0) + 1
+    who = supervisor(row, now)
+    at_work = who is not None and who["state"] in ("awake", "asleep")
     return {
-        "supervisor": supervisor(row, now),
-        "next_slot": row.get("next") if row.get("state") != "stopped" else None,
-        "last_success": done,
-        "missed_slots": missed,
+        "supervisor": who,
+        "next_slot": row.get("next") if at_work else next_slot(context, store, now),
+        "last_success": store.slots.last_done((now - LOOK_BACK).date(), now),
+        "missed_slots": store.slots.missed(session, now) if session else {},
     }
 
 

@@ -104,16 +104,23 @@ def slot_units(
             continue
         names, unit = with_followers(spec.name, specs), f"tradekit-{desk}-{spec.name}"
         lines = "\n".join(f"ExecStart={command} run-slot {name}" for name in names)
-        found[f"{unit}.service"] = SERVICE.format(
-            names=" -> ".join(names),
-            desk=desk,
-            user="" if user is None else f"User={user}\n",
-            lines=lines,
-            writable=writable,
-            sandbox=SANDBOX,
-        )
+        found[f"{unit}.service"] = _service(" -> ".join(names), lines, desk, writable, user)
         found[f"{unit}.timer"] = TIMER.format(name=spec.name, desk=desk, moments="\n".join(moments), unit=unit)
     return found
+
+
+def notify_units(command: str, desk: str, writable: str, *, user: str | None) -> dict[str, str]:
+    """File name -> text: a look each minute for what waits to be told to a human."""
+    unit = f"tradekit-{desk}-notify"
+    return {
+        f"{unit}.service": _service("notify", f"ExecStart={command} -q notify", desk, writable, user),
+        f"{unit}.timer": TIMER.format(name="notify", desk=desk, moments="OnCalendar=*-*-* *:*:00", unit=unit),
+    }
+
+
+def _service(names: str, lines: str, desk: str, writable: str, user: str | None) -> str:
+    who = "" if user is None else f"User={user}\n"
+    return SERVICE.format(names=names, desk=desk, user=who, lines=lines, writable=writable, sandbox=SANDBOX)
 
 
 def calendar_lines(spec: SlotSpec, days: Sequence[tuple[date, Session | None]], zone: ZoneInfo) -> list[str]:

@@ -68,14 +68,15 @@ def crontab(
 ) -> None:
     """Print the schedule as lines for cron, right across clock changes and half days.
 
-    Writes nothing; install it with `tradekit schedule crontab | crontab -`.
+    With channels in desk.yaml also a line for notify. Writes nothing; install it with
+    `tradekit schedule crontab | crontab -`.
     """
     import sys
     from pathlib import Path
 
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
-    from tradekit.commands._crontab import a_year
+    from tradekit.commands._crontab import a_year, notify_lines
     from tradekit.commands._crontab import crontab as lines_of
     from tradekit.commands._output import show as print_records
     from tradekit.errors import StoreError
@@ -90,8 +91,10 @@ def crontab(
         raise StoreError(f"the calendar has no session after {first}", "tradekit doctor")
     own = Path(sys.argv[0])
     called = program or (str(own.absolute()) if own.name == "tradekit" else "tradekit")
-    command = [called, "-q", "-C", str(ctx.obj.here.resolve()), "run-slot"]
-    lines = lines_of(specs, sessions, calendar.zone, host, command)
+    command = [called, "-q", "-C", str(ctx.obj.here.resolve())]
+    lines = lines_of(specs, sessions, calendar.zone, host, [*command, "run-slot"])
+    if has_channels(ctx.obj):
+        lines += notify_lines(command)
     if ctx.obj.format == "table":
         typer.echo("\n".join(lines))
     else:
@@ -127,7 +130,7 @@ def systemd(
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_store
     from tradekit.commands._crontab import a_year
-    from tradekit.commands._systemd import quoted, slot_units, supervise_unit
+    from tradekit.commands._systemd import notify_units, quoted, slot_units, supervise_unit
 
     with read_store(ctx.obj) as store:
         first = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at")).now().date()
@@ -141,6 +144,8 @@ def systemd(
     if timers:
         days = a_year(first, calendar.on, calendar.zone)
         files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, desk.name, writable, user=user)
+        if has_channels(ctx.obj):
+            files |= notify_units(command, desk.name, writable, user=user)
     else:
         files = {f"tradekit-{desk.name}-supervise.service": supervise_unit(command, desk.name, writable, user=user)}
     for name, text in files.items():
@@ -151,6 +156,13 @@ def systemd(
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, "utf-8")
             typer.echo(str(folder / name))
+
+
+def has_channels(context: "Context") -> bool:
+    """Whether anybody is to be told anything."""
+    from tradekit.commands._context import read_settings
+
+    return bool(read_settings(context).settings.notify.channels)
 
 
 def desk_schedule(context: "Context") -> "list[SlotSpec]":

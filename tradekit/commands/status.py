@@ -32,7 +32,7 @@ def status(ctx: typer.Context, at: AtOption = None) -> None:
     with read_store(ctx.obj, asked) as store:
         clock = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at"))
         found = page(store, asked or clock.now(), clock.name)
-        found |= running_part(store, asked or clock.now(), found["session"])
+        found |= running_part(ctx.obj, store, asked or clock.now(), found["session"])
     show({"desk": str(ctx.obj.here)} | found | logins(ctx.obj, clock), ctx.obj.format)
 
 

@@ -10,7 +10,7 @@ from tradekit.errors import StoreError
 from tradekit.model import Account, Adjustment, Event, Halt, Run, Slot
 from tradekit.money import dec
 from tradekit.store.connection import Db
-from tradekit.store.rows import json_of, json_text, time_text
+from tradekit.store.rows import json_of, json_text, time_of, time_text
 from tradekit.store.table import Table, Writes
 
 SCHEMA = """
@@ -179,6 +179,17 @@ class Slots(Table[Slot]):
     def on(self, session: date) -> list[Slot]:
         """The slots of a session in the order they were due."""
         return self._where("session = ?", [session.isoformat()])
+
+    def last_done(self, since: date, until: datetime) -> dict[str, datetime]:
+        """By slot, the latest due time at which it succeeded, of the sessions from `since` on."""
+        sql = "SELECT name, max(due_at) FROM slots WHERE state = 'done' AND session >= ? AND due_at <= ? GROUP BY name"
+        rows = self._db.rows(sql, [since.isoformat(), time_text(until)])
+        return {name: time_of(at) for name, at in rows}
+
+    def missed(self, session: date, until: datetime) -> dict[str, int]:
+        """By slot, how many of its times in a session were missed."""
+        sql = "SELECT name, count(*) FROM slots WHERE state = 'missed' AND session = ? AND due_at <= ? GROUP BY name"
+        return dict(self._db.rows(sql, [session.isoformat(), time_text(until)]))
 
 
 class Halts(Table[Halt]):
