@@ -1,8 +1,10 @@
 """The frame around all commands: global options anywhere, errors as message, hint and exit code."""
 
+import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import typer
@@ -185,8 +187,6 @@ def test_sigterm_is_143_and_ctrl_c_130(tmp_path):
         "cli.COMMANDS['probe'] = ('probe:probe', 'A probe.')\n"
         "cli.main(['probe'])\n"
     )
-    import os
-
     for number, code in [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)]:
         done = subprocess.run(
             [sys.executable, "-c", program], env={**os.environ, "N": str(int(number))}, timeout=30, capture_output=True,
@@ -203,6 +203,63 @@ def test_a_reader_that_leaves_early_ends_it_quietly(new_desk):
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode in (0, 141)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "closed", "code"), [
+    ("version", ">&-", 0), ("version", "<&- >&- 2>&-", 0), ("no-such-command", "2>&-", 2), ("positions", ">&-", 0),
+])  # fmt: skip
+def test_closed_streams_do_not_break_it(words, closed, code, new_desk):
+    line = f"{sys.executable} -m tradekit -C {new_desk()} {words} {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (code, "")  # an error does not slip into stdout either
+    assert "bug" not in done.stderr
+
+
+def test_a_closed_pipe_in_selects_nothing(new_desk):
+    line = f"{sys.executable} -m tradekit -C {new_desk()} decide - --json <&-"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the host has no /dev/full")
+def test_output_that_does_not_fit_on_the_disk_is_9_and_no_bug(new_desk):
+    line = f"{sys.executable} -m tradekit -C {new_desk()} config schema >/dev/full"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 9
+    assert done.stderr.splitlines()[0] == "tradekit: what was printed could not be written: No space left on device"
+
+
+def test_a_word_that_is_no_utf8_is_2(tmp_path):
+    line = f"cd {tmp_path} && {sys.executable} -m tradekit init $'d\\xff'"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False, env=env)
+    assert done.returncode == 2
+    assert "d\\udcff is not UTF-8 text" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_no_bug(tmp_path):
+    line = f"mkdir {tmp_path}/d && cd {tmp_path}/d && rmdir {tmp_path}/d && {sys.executable} -m tradekit positions"
+    env = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False, env=env)
+    assert done.returncode == 2
+    assert "no desk here or above" in done.stderr
+
+
+def test_a_negative_number_is_an_argument(new_desk, run):
+    desk = new_desk()
+    assert '"cash":99500' in run("-C", desk, "paper", "deposit", "-500", "--json").stdout
+    done = run("-C", desk, "config", "set", "risk.max_positions", "-1")
+    assert done.returncode == 2
+    assert "found -1" in done.stderr
+
+
+def test_the_paper_account_takes_no_more_digits_than_the_books_keep(new_desk, run):
+    desk = new_desk()
+    done = run("-C", desk, "paper", "deposit", "123456789012345.67")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "more than 15 significant digits" in done.stderr
+    assert run("-C", desk, "audit").returncode == 0
 
 
 @pytest.mark.parametrize("words", [("positions",), ("-C", "nowhere", "positions"), ("config", "show")])

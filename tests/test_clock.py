@@ -15,7 +15,10 @@ def test_two_processes_with_the_same_three_words_have_the_same_time():
     assert second.rate == 60
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-02-13T14:30:00Z@fast", "2026-02-13T14:30:00Z@60@then"])
+@pytest.mark.parametrize("text", [
+    "yesterday", "2026-02-13T14:30:00Z@fast", "2026-02-13T14:30:00Z@60@then", "2026-02-13T14:30:00Z@nan",
+    "2026-02-13T14:30:00Z@inf", "2026-02-13T14:30:00Z@-1",
+])  # fmt: skip
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(UsageError, match="TRADEKIT_CLOCK"):
         clock_from(text)

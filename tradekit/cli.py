@@ -158,14 +158,26 @@ EXTRAS = {"uvicorn": "serve", "pyarrow": "parquet", "numba": "fast", "distribute
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit code."""
+    _fill_closed_streams()
     gc.set_threshold(50_000, 20, 20)  # imports make thousands of objects that stay: looking at them again costs 5 ms
     with handled():
         code = run(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         _drop_stdout()
     sys.exit(code)
+
+
+def _fill_closed_streams() -> None:
+    """Put /dev/null where 0, 1 or 2 was closed (`>&-`): else the next file would get that number, and its output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)
+            if fd != number:
+                os.dup2(fd, number, inheritable=True)
+                os.close(fd)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 for the process
 
 
 def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -208,7 +220,7 @@ def global_options(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Con
     flags = {"quiet": False, "verbose": False, "exit_code": False}
     names = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose", "--exit-code": "exit_code"}
     rest: list[str] = []
-    words = list(argv)
+    words = [_checked(word) for word in argv]
     while words:
         word = words.pop(0)
         if word == "--":
@@ -235,6 +247,16 @@ def global_options(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Con
         raise UsageError(f"no format {format!r}{did_you_mean(format, FORMATS)}", "table, json, jsonl or csv")
     path = Path(asked) if asked is not None else None
     return Context(asked=path, format=format, argv=tuple(argv), environ=environ, **flags), rest
+
+
+def _checked(word: str) -> str:
+    """A word that can go into the books and onto the terminal. UsageError where its bytes are no UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = word.encode("utf-8", "backslashreplace").decode()
+        raise UsageError(f"{shown} is not UTF-8 text", "rename the file, or set LC_ALL=C.UTF-8") from None
+    return word
 
 
 def dispatch(words: list[str], context: Context) -> int:
@@ -283,19 +305,21 @@ def load(target: str) -> Callable[..., Any]:
     return found
 
 
-def command(name: str, entry: Entry) -> Any:
-    """The typer command of one entry, alone in its app."""
+def command(name: str, entry: Entry, words: Sequence[str] = ()) -> Any:
+    """The typer command of one entry, alone in its app; a negative number among `words` is no option."""
     import typer
     from typer.main import get_command
 
     app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    app.command(name.split()[-1], epilog="Global options: tradekit --help.")(load(entry[0]))
+    negative = any(word[:1] == "-" and word[1:].lstrip(".")[:1].isdigit() for word in words)
+    settings = {"ignore_unknown_options": True} if negative else None
+    app.command(name.split()[-1], epilog="Global options: tradekit --help.", context_settings=settings)(load(entry[0]))
     return get_command(app)
 
 
 def call(name: str, entry: Entry, words: list[str], context: Context) -> int:
     """Parse the words after a command's name and run it. Raises what the command raises."""
-    program = command(name, entry)
+    program = command(name, entry, words)
     from typer import Abort, Exit, TyperException
 
     from tradekit.commands import _output
@@ -359,6 +383,9 @@ def _no_access(error: OSError, context: Context) -> int:
     if error.errno in (errno.ENOMEM, errno.EAGAIN):
         return fail(1, *NO_MEMORY, context.format, True)
     store = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) and not error.filename:
+        _drop_stdout()  # what it still holds would fail again at the end
+        return fail(9, f"what was printed could not be written: {error.strerror}", "make room", context.format)
     if error.errno in store and error.filename:
         hint = (
             "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check its owner and mode: tradekit doctor"

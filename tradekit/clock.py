@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Protocol
 
 from tradekit.errors import UsageError
@@ -111,8 +112,8 @@ def clock_from(text: str | None) -> Clock:
         ) from None
     if speed is None:
         return ManualClock(at)
-    if speed <= 0:
-        raise UsageError(f"TRADEKIT_CLOCK={text}: the rate must be above 0", "leave @rate away")
+    if not 0 < speed < inf:
+        raise UsageError(f"TRADEKIT_CLOCK={text}: the rate must be a number above 0", "leave @rate away")
     return ScaledClock(at, speed, since)
 
 

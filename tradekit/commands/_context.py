@@ -60,7 +60,10 @@ def find_desk(asked: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = asked or (Path(environ["TRADEKIT_DESK"]) if environ.get("TRADEKIT_DESK") else None)
     if named is not None:
         return named if (named / "desk.yaml").is_file() else None
-    cwd = Path.cwd()
+    try:
+        cwd = Path.cwd()
+    except FileNotFoundError:  # somebody removed the folder we stand in
+        cwd = Path("/")
     data = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tradekit"
     return next((d for d in (cwd, *cwd.parents, data) if (d / "desk.yaml").is_file()), None)
 

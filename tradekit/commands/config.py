@@ -27,7 +27,7 @@ def show(
     rows = rows_of(loaded, section) if section else rows_of(loaded, "")
     if not origin:
         rows = [{"key": row["key"], "value": row["value"]} for row in rows]
-    show_rows(rows, ctx.obj.format)
+    show_rows(rows, ctx.obj.format, columns=("key", "origin", "value") if origin else None)  # the longest one last
 
 
 def get(

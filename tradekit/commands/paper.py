@@ -17,7 +17,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; 
 
 def deposit(
     ctx: typer.Context,
-    amount: Annotated[str, typer.Argument(help="Money in, in the desk's currency; out: -- -500.")],
+    amount: Annotated[str, typer.Argument(help="Money in, in the desk's currency; out: -500.")],
     dry_run: DryRun = False,
 ) -> None:
     """Pay cash into the paper account, or out of it.
@@ -31,7 +31,7 @@ def deposit(
 def hold(
     ctx: typer.Context,
     symbol: Annotated[str, typer.Argument(help="Whose shares.")],
-    qty: Annotated[str, typer.Argument(help="Shares in; out: -- -10.")],
+    qty: Annotated[str, typer.Argument(help="Shares in; out: -10.")],
     dry_run: DryRun = False,
 ) -> None:
     """Give the paper account shares that are not the desk's: they are never sold.
@@ -83,7 +83,7 @@ def _change(
 def _number(text: str, name: str) -> Decimal:
     """What was typed, as a Decimal that the books can keep. Raises UsageError."""
     from tradekit.errors import UsageError
-    from tradekit.money import real
+    from tradekit.money import DIGITS, wire
 
     try:
         value = Decimal(text)
@@ -91,5 +91,6 @@ def _number(text: str, name: str) -> Decimal:
         raise UsageError(f"{name}: {text} is not a number", "write it like 2500 or 2500.50") from None
     if not value.is_finite() or value == 0:
         raise UsageError(f"{name}: {text} moves nothing", "write it like 2500, or -2500 for the other way")
-    real(value)
+    if wire(value) != value:
+        raise UsageError(f"{name}: {text} has more than {DIGITS} significant digits", "round it and try again")
     return value
