@@ -148,7 +148,7 @@ def failed_read_is_flat() -> Sequence[Patch]:
         except BrokerError:
             return []
 
-    def at_once(desk: Desk, symbol: str, missing: Decimal, unsettled: bool) -> None:
+    def at_once(desk: Desk, symbol: str, missing: Decimal, *_: object) -> None:
         if missing > 0:
             reconcile._close_external(desk, symbol, missing)
 
@@ -161,7 +161,7 @@ def failed_read_is_flat() -> Sequence[Patch]:
 
 @bug("shares that are missing once are written off at once", "I7", "I2", "I4", "I6", schedules=blind)
 def one_look_is_enough() -> Sequence[Patch]:
-    def at_once(desk: Desk, symbol: str, missing: Decimal, unsettled: bool) -> None:
+    def at_once(desk: Desk, symbol: str, missing: Decimal, *_: object) -> None:
         if missing > 0:
             reconcile._close_external(desk, symbol, missing)
 

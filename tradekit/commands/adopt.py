@@ -12,6 +12,12 @@ def adopt(
         str | None,
         typer.Option(help="Whose exit plan it gets (default: the first one scanned)."),
     ] = None,
+    was: Annotated[
+        str | None,
+        typer.Option(
+            help="After a symbol change: the symbol under which this desk holds it; plan and cost come along."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would happen; send and write nothing."),
@@ -27,7 +33,7 @@ def adopt(
 
     with open_desk(ctx.obj, command="adopt", dry_run=dry_run) as desk:
         show(
-            adopt(desk, AdoptOptions(symbol=symbol, strategy=strategy)),
+            adopt(desk, AdoptOptions(symbol=symbol, strategy=strategy, was=was)),
             ctx.obj.format,
             dry_run=dry_run,
         )

@@ -23,7 +23,7 @@ def others(desk: Desk) -> frozenset[str]:
 def claim(desk: Desk, symbol: str) -> None:
     """Take a symbol before the order for it leaves. The caller holds the submit lock and has asked `others`."""
     claims = _read(desk.account_dir)
-    if claims.get(symbol) != desk.id:
+    if claims.get(symbol) != desk.id and not desk.dry_run:
         _write(desk.account_dir, {**claims, symbol: desk.id})
 
 
@@ -34,7 +34,7 @@ def release_idle(desk: Desk) -> None:
         return
     busy = {order.symbol for order in desk.store.orders.live()} | {p.symbol for p in desk.store.positions.open()}
     kept = {symbol: owner for symbol, owner in claims.items() if owner != desk.id or symbol in busy}
-    if kept != claims:
+    if kept != claims and not desk.dry_run:
         _write(desk.account_dir, kept)
 
 

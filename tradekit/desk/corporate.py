@@ -1,7 +1,9 @@
-"""Splits: a symbol whose price or quantity jumped by a whole factor overnight is frozen until both agree.
+"""Corporate actions: what happened to a symbol overnight is scaled as a whole, or frozen until a human says what it is.
 
-When price and quantity tell the same split in two looks a grace time apart, quantity, cost, stop, target and watermark
-are scaled together in one booking. Until then no price rule is judged: a stop must not fire on the unscaled price.
+Splits: price or quantity jumped by a whole factor. When both tell the same in two looks a grace time apart, quantity,
+cost, stop, target and watermark are scaled together in one booking. Until then no price rule is judged: a stop must not
+fire on the unscaled price. Symbol changes and delistings: all shares are gone and nobody of this desk sold them; only
+the operator can say whether `adopt NEW --was OLD` or `release OLD --paid CASH` is right.
 """
 
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from fractions import Fraction
 from tradekit.clock import iso, parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.desk.frozen import SPLIT, freeze, unfreeze, why_frozen
+from tradekit.desk.frozen import GONE, SPLIT, freeze, unfreeze, why_frozen
 from tradekit.desk.orders import request_cancel
 from tradekit.model import Adjustment, Position
 from tradekit.money import ZERO, wire
@@ -98,7 +100,12 @@ def _cover_left(desk: Desk, position: Position) -> bool:
 
 def _freeze(desk: Desk, position: Position, price: Fraction | None, qty: Fraction) -> None:
     """No entry, no price rule; where the share count moved, our own resting stops are taken back too."""
-    because = f"a split is suspected: price says {price or 'nothing yet'}, quantity says {qty}"
+    because = (
+        f"a split is suspected: price says {price or 'nothing yet'}, quantity says {qty}; when both say the same it is "
+        "booked by itself. No split: tradekit resume takes prices and shares as they are from now on. A split: wait "
+        f"for the shares, and if they do not come, tradekit release {position.symbol}, then tradekit adopt "
+        f"{position.symbol}; tradekit liquidate {position.symbol} sells it at any time"
+    )
     if why_frozen(desk, position.symbol, SPLIT) is None:
         freeze(desk, SPLIT, position.symbol, because, ref=position.id)
     if qty == SAME:
@@ -106,6 +113,63 @@ def _freeze(desk: Desk, position: Position, price: Fraction | None, qty: Fractio
     for order in desk.store.orders.live_for(position.symbol):
         if order.purpose == "protect" and order.raw_status != "pending_cancel":
             request_cancel(desk, order, "its level is from before a split")
+
+
+# shares that went
+
+
+def came_instead(desk: Desk, position: Position, there: Mapping[str, Decimal], before: Mapping[str, Decimal]) -> str:
+    """The one symbol that came to the account as this one went, with a quantity that fits; empty: none or several."""
+    owned = desk.store.owned()
+    new = [
+        symbol
+        for symbol, qty in there.items()
+        if symbol not in before and symbol not in owned and factor_of(position.qty, qty) is not None
+    ]
+    return new[0] if len(new) == 1 else ""
+
+
+def factor_of(before: Decimal, there: Decimal) -> Fraction | None:
+    """The whole factor, or one over it, between two quantities; None: there is none."""
+    found = _by_quantity(before, there)
+    return found if found != SAME or before == there else None
+
+
+def vanished(desk: Desk, position: Position, there: Mapping[str, Decimal], became: str) -> bool:
+    """All shares of a position held overnight are gone: freeze it where that was hardly a sale by hand."""
+    symbol, today = position.symbol, desk.calendar.day(desk.clock.now())
+    if position.session >= today or desk.store.meta.get(f"{GONE}-ok:{symbol}") == today.isoformat():
+        return False
+    if became and there.get(became):
+        what = (
+            f"its {position.qty} shares are gone and {there[became]} {became} came: a symbol change? tradekit adopt "
+            f"{became} --was {symbol} carries cost, stop, target and high over"
+        )
+    elif not _traded(desk, symbol):
+        what = (
+            f"its {position.qty} shares are gone and nothing trades: delisted? tradekit release {symbol} --paid CASH "
+            f"books what came for them in all (0: worthless), tradekit adopt NEW --was {symbol} a symbol change"
+        )
+    else:
+        return False
+    freeze(desk, GONE, symbol, f"{what}; tradekit resume says that they were sold by hand", ref=position.id)
+    return True
+
+
+def back_again(desk: Desk, symbol: str) -> None:
+    """The shares are there, or accounted for: nothing is missing, nothing is frozen for having gone."""
+    if desk.store.meta.get(f"missing:{symbol}") is not None:
+        desk.store.meta.set(f"missing:{symbol}", None)
+    unfreeze(desk, GONE, symbol, "its shares are accounted for")
+
+
+def _traded(desk: Desk, symbol: str) -> bool:
+    """Has it traded in today's session, as far as is known?"""
+    now = desk.clock.now()
+    try:
+        return bool(desk.market.day_bars(symbol, desk.calendar.day(now), now))
+    except Exception:  # no data: nothing says that it trades
+        return False
 
 
 def _clear(desk: Desk, symbol: str) -> None:

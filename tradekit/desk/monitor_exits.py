@@ -12,7 +12,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
-from tradekit.desk.frozen import SPLIT, frozen
+from tradekit.desk.frozen import UNPRICED, frozen
 from tradekit.desk.in_time import bounded, in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import SILENCE
@@ -66,7 +66,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
         return []
     orders, marks = escalate_triggered(desk, trouble.listed), []
     known, state_for = desk.store.marks.of_open(), _states(desk)
-    unscaled = {symbol for kind, symbol in frozen(desk) if kind == SPLIT}
+    unscaled = {symbol for kind, symbol in frozen(desk) if kind in UNPRICED}
     for position in in_time(desk, positions):
         mark = known.get(position.id) or _first_mark(desk, position)
         with one_symbol(desk, position.symbol):

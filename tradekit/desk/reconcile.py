@@ -9,7 +9,7 @@ from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
 from tradekit.desk.book import book_fills
 from tradekit.desk.claims import release_idle
-from tradekit.desk.corporate import notice_splits
+from tradekit.desk.corporate import back_again, came_instead, notice_splits, vanished
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.frozen import frozen
@@ -138,16 +138,16 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
     there = {position.symbol: position.qty for position in desk.broker.positions()}
     if owned and not there and contradicted(desk, owned):
         return
-    split = notice_splits(desk, there)
+    split, before = notice_splits(desk, there), desk.store.unmanaged()
     note_foreign(desk, owned, {symbol: qty for symbol, qty in there.items() if symbol not in split})
     absent = desk.store.meta.under("missing:")
     for key in absent:
         if key.removeprefix("missing:") not in owned:
-            desk.store.meta.set(key, None)  # it was our own sale after all
+            back_again(desk, key.removeprefix("missing:"))  # it was our own sale after all
     for symbol, qty in owned.items():
         if symbol not in split:
             missing = ZERO if symbol in unsettled else qty - max(ZERO, there.get(symbol, ZERO))
-            _missing(desk, symbol, missing, absent.get(f"missing:{symbol}"))
+            _missing(desk, symbol, missing, absent.get(f"missing:{symbol}"), there, before)
 
 
 def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
@@ -160,17 +160,29 @@ def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
     return True
 
 
-def _missing(desk: Desk, symbol: str, missing: Decimal, first: str | None) -> None:
-    """`first`: when the same was seen before."""
-    key, now = f"missing:{symbol}", desk.clock.now()
+def _missing(
+    desk: Desk,
+    symbol: str,
+    missing: Decimal,
+    first: str | None,
+    there: Mapping[str, Decimal],
+    before: Mapping[str, Decimal],
+) -> None:
+    """`first`: when the same was seen before, and what came in its place; `before`: foreign shares at the last look."""
+    now, (since, _, became) = desk.clock.now(), (first or "").partition(" ")
     if missing <= 0:
         if first is not None:
-            desk.store.meta.set(key, None)
-    elif first is None:
-        desk.store.meta.set(key, iso(now))
-    elif (now - parse_time(first)).total_seconds() >= desk.broker.capabilities.grace_s:
+            back_again(desk, symbol)
+        return
+    position = desk.store.positions.open_for(symbol)
+    if first is None:
+        came = came_instead(desk, position, there, before) if position and missing == position.qty else ""
+        desk.store.meta.set(f"missing:{symbol}", f"{iso(now)} {came}".rstrip())
+    elif (now - parse_time(since)).total_seconds() >= desk.broker.capabilities.grace_s:
+        if position is not None and missing == position.qty and vanished(desk, position, there, became):
+            return
         _close_external(desk, symbol, missing)
-        desk.store.meta.set(key, None)
+        back_again(desk, symbol)
 
 
 def note_foreign(desk: Desk, owned: dict[str, Decimal], there: dict[str, Decimal]) -> None:

@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from functools import cached_property
 
 from tradekit.brokers.base import BrokerFill, BrokerOrder, OrderRequest
 from tradekit.brokers.paper.books import Holding, PaperOrder
 from tradekit.brokers.paper.broker import PaperBroker
 from tradekit.brokers.paper.fees import Done
-from tradekit.errors import UsageError
+from tradekit.errors import OrderRejected, UsageError
 from tradekit.model import PriceBar, Side
 from tradekit.money import ZERO, book
 
@@ -16,7 +17,12 @@ BY_HAND = "hand"
 
 
 class VenueAccount(PaperBroker):
-    """PaperBroker plus forced fills, rejects, trades by hand and splits; a client id may be used more than once."""
+    """PaperBroker plus forced fills, rejects, trades by hand, corporate actions; a client id may be used twice."""
+
+    @cached_property
+    def _untradable(self) -> set[str]:
+        """Symbols that trade no more, since this venue was started."""
+        return set()
 
     @property
     def account_id(self) -> str:
@@ -24,6 +30,10 @@ class VenueAccount(PaperBroker):
 
     def take(self, order: OrderRequest) -> BrokerOrder:
         """A new order, also under a client id that was there before. Raises OrderRejected."""
+        if order.symbol in self._untradable:
+            refused = OrderRejected(f"{order.symbol}: is not tradable")
+            refused.why = "not-tradable"
+            raise refused
         key = self._fresh_key(order.client_order_id)
         return self.submit(OrderRequest(**{n: getattr(order, n) for n in order.__struct_fields__} | {
             "client_order_id": key}))  # fmt: skip
@@ -123,14 +133,48 @@ class VenueAccount(PaperBroker):
                 self._books.note(now, now, "fee", cash, symbol=symbol)
                 self._engine.state.cash += cash
             self._engine.set_holding(symbol, Holding(whole, average))
-            for order in list(self._engine.state.orders):
-                if cancel and order.symbol == symbol:
-                    self._engine.finish(order, "cancelled", now, "corporate action")
-                    self._engine.state.orders.remove(order)
+            if cancel:
+                self._end_all(symbol, now)
             self._engine.changed = True
             return whole - held.qty, cash
 
+    def rename(self, symbol: str, to: str) -> Decimal:
+        """The company trades under another symbol from now on; how many shares moved. Working orders are cancelled."""
+        with self._turn(write=True) as now:
+            held = self._engine.state.holdings.get(symbol)
+            if held is None or to in self._engine.state.holdings or not to:
+                raise UsageError(f"{symbol}: nothing is held that could become {to or 'nothing'}")
+            self._end_all(symbol, now)
+            self._engine.set_holding(symbol, Holding(ZERO, None))
+            self._engine.set_holding(to, held)
+            self._untradable.add(symbol)
+            self._engine.changed = True
+            return held.qty
+
+    def delist(self, symbol: str, price: Decimal | None) -> tuple[Decimal, Decimal]:
+        """Trading ends; (shares that went, cash that came). Without a price the shares stay, and nothing sells them."""
+        with self._turn(write=True) as now:
+            held = self._engine.state.holdings.get(symbol)
+            if held is None or (price is not None and price < 0):
+                raise UsageError(f"{symbol}: nothing is held that could be delisted")
+            self._end_all(symbol, now)
+            self._untradable.add(symbol)
+            self._engine.changed = True
+            if price is None:
+                return ZERO, ZERO
+            cash = book(held.qty * price, self._rules.currency)
+            if cash:
+                self._books.note(now, now, "fee", cash, symbol=symbol)
+                self._engine.state.cash += cash
+            self._engine.set_holding(symbol, Holding(ZERO, None))
+            return held.qty, cash
+
     # inside
+
+    def _end_all(self, symbol: str, now: datetime) -> None:
+        for order in [order for order in self._engine.state.orders if order.symbol == symbol]:
+            self._engine.finish(order, "cancelled", now, "corporate action")
+            self._engine.state.orders.remove(order)
 
     def _fresh_key(self, client_order_id: str) -> str:
         known = len(self.of_client(client_order_id))

@@ -586,6 +586,23 @@ class Venue:
             self.journal.add("flow", now, ref=f"C{n + 1}", flow="cash-in-lieu", symbol=symbol, qty=None, amount=cash)
         return {"qty": plain(change), "cash": plain(cash)}
 
+    def _do_rename(self, symbol: str, to: str) -> dict[str, Any]:
+        """A symbol change: the shares are listed under another name, the old one trades no more."""
+        moved = self.account.rename(symbol, to)
+        self._note_flows(("symbol-change", symbol, -moved, None), ("symbol-change", to, moved, None))
+        return {"qty": plain(moved)}
+
+    def _do_delist(self, symbol: str, price: str | None = None) -> dict[str, Any]:
+        """Trading ends. With a price (0: worthless) the shares are paid out and gone, without one they stay."""
+        gone, cash = self.account.delist(symbol, None if price is None else Decimal(price))
+        if price is not None:
+            self._note_flows(("delisting", symbol, -gone, cash))
+        return {"qty": plain(gone), "cash": plain(cash)}
+
+    def _note_flows(self, *flows: tuple[str, str, Decimal, Decimal | None]) -> None:
+        for n, (kind, symbol, qty, amount) in enumerate(flows, len(self.journal.of("flow")) + 1):
+            self.journal.add("flow", self.clock.now(), ref=f"C{n}", flow=kind, symbol=symbol, qty=qty, amount=amount)
+
     def _do_cash(self, amount: str) -> dict[str, Any]:
         """Money in, below 0 out."""
         return {"cash": plain(self.account.deposit(Decimal(amount)).cash)}
