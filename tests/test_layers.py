@@ -12,7 +12,7 @@ JUDGEMENT = {"scan", "strategies", "decide", "risk", "exits", "schedule"}
 BASE = {"base", "config"}
 WORLD = {"store", "brokers", "market", "tokens", "llm", "notify"}
 PICTURES = {"reports", "analysis"}  # rows in, records out
-TOP = {"commands", "cli", "__main__", "web"}
+TOP = {"commands", "cli", "__main__", "web", "bot"}
 BELOW = NOUNS | {"config"}
 MAY_IMPORT = {
     **dict.fromkeys(NOUNS | {"config"}, BELOW),
@@ -37,6 +37,8 @@ HEAVY = {
     "exchange_calendars",
     "pyarrow",
     "numba",
+    "telegram",
+    "PIL",
 }
 NUMPY_MAY_BE_LOADED_BY = {"market", "scan", "strategies"}
 FILES = sorted(PACKAGE.rglob("*.py"))

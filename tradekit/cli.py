@@ -94,6 +94,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "vetoes": ("report_vetoes:vetoes", "Who said no, and what the refused did."),
             "metrics": ("report_metrics:metrics", "Against the benchmark; by strategy, hour, regime."),
             "risk": ("report_risk:risk", "How close each limit came."),
+            "equity": ("report_equity:equity", "Equity and drawdown by session; as a picture."),
             "poor-signals": ("report_poor_signals:poor_signals", "Trades that a reversal ended."),
             "tearsheet": ("report_tearsheet:tearsheet", "One HTML page with everything."),
         },
@@ -129,6 +130,7 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
         },
         "run-slot": ("run_slot:run_slot", "Run one slot of the schedule if it is due."),
         "notify": ("notify:notify", "Send alerts and chosen events to the outside."),
+        "bot": ("bot:bot", "Answer the desk's chat on Telegram."),
         "supervise": ("supervise:supervise", "Run the whole schedule, day after day, from one process."),
         "replay": ("replay:replay", "The schedule over recorded bars in virtual time."),
         "paper": {
@@ -153,7 +155,7 @@ GLOBAL_HELP = """Everywhere, before or after the command's name:
 """
 FORMATS = ("table", "json", "jsonl", "csv")
 NO_MEMORY = ("out of memory or processes", "free some, or raise the limits of this service")
-EXTRAS = {"uvicorn": "serve", "pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
+EXTRAS = {"uvicorn": "serve", "telegram": "bot", "PIL": "bot", "pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -302,6 +302,36 @@ class NotifySettings(Section, frozen=True):
     escalate_s: Annotated[int, Meta(gt=0)] = 300  # a position without a live stop is told again this often
 
 
+class BotSettings(Section, frozen=True):
+    """The Telegram bot (docs/bot.md). The token is a secret: it is named here, never written."""
+
+    enabled: bool = False  # true: supervise keeps it running
+    users: list[int] = []  # Telegram's numbers of those who may; []: nobody, and the bot does not start
+    groups: bool = False  # true: the same users are served in groups too
+    secret: str = "telegram-token"  # NAME of the token among the secrets
+    url: str = "https://api.telegram.org"  # of the Bot API: https://HOST, or http:// on this machine
+    settable: list[str] = field(
+        default_factory=lambda: [
+            "risk.max_positions", "risk.max_per_scan", "risk.entries_per_day", "risk.restricted", "sizing.fraction",
+            "decide.buy_score",
+        ]
+    )  # fmt: skip
+    confirm_s: Annotated[int, Meta(gt=0)] = 60  # life of a question's buttons
+    too_old_s: Annotated[int, Meta(gt=0)] = 120  # an order by chat that is older is not carried out
+    poll_s: Annotated[int, Meta(gt=0, le=600)] = 50  # how long one call waits for news
+    retry_s: Positive = 1.0  # after a failure; doubles
+    longest_retry_s: Positive = 60.0
+    offline_s: Positive = 300.0  # without Telegram for so long: an alert
+    answer_s: Positive = 600.0  # how long an answer is tried to be delivered
+    timeout_s: Positive = 120.0  # of a command that looks something up
+    act_timeout_s: Positive = 660.0  # of one that trades or changes something
+    stop_s: Annotated[float, Meta(gt=0, le=9)] = 6.0  # what its commands have to end in when it is stopped
+    at_once: Annotated[int, Meta(gt=0)] = 2  # looks that are answered at the same time
+    pieces: Annotated[int, Meta(gt=0)] = 5  # an answer of more messages is sent as a file
+    file_mb: Positive = 50.0  # largest file that is sent; Telegram's own limit
+    strangers: Count = 1000  # users who are not served and were written down; the rest is not even that
+
+
 class ProviderSettings(Section, frozen=True):
     """One OAuth login. What is not named comes from the built-in facts of `type` (or of the section's own name)."""
 
@@ -343,6 +373,7 @@ class Settings(Section, frozen=True):
     deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
     supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
+    bot: BotSettings = field(default_factory=BotSettings)
     providers: dict[str, ProviderSettings] = {}  # OAuth logins that refresh-token looks after
     strategies: dict[str, dict[str, Any]] = {}
     schedule: list[dict[str, Any]] | None = None  # None: the default schedule

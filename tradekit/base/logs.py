@@ -105,7 +105,7 @@ def set_up(desk: Path | None, *, verbose: bool = False, quiet: bool = False, run
         handler.tradekit = True  # type: ignore[attr-defined]  # ours: replaced by the next set_up
         handler.addFilter(Redactor())
         root.addHandler(handler)
-    for noisy in ("httpx", "httpcore", "urllib3"):
+    for noisy in ("httpx", "httpcore", "urllib3", "telegram"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -244,6 +244,8 @@ class Supervisor:
         if self.desk.settings.notify.channels:
             every = f"{self.desk.settings.notify.every_s:g}s"
             self.jobs["notify"] = Job("notify", ("notify", "--every", every), "notify", None, service=True)
+        if self.desk.settings.bot.enabled:
+            self.jobs["bot"] = Job("bot", ("bot",), "bot", None, service=True)
         for name, job in self.jobs.items():
             if name in known and known[name].words == job.words:
                 self.jobs[name] = known[name]
