@@ -115,3 +115,38 @@ def test_version(line):
     done = line("version", "--json")
     assert json.loads(done.stdout)["tradekit"]
     assert line("--version").returncode == 0
+
+
+@pytest.mark.parametrize(("key", "value", "found", "fix"), [
+    ("desk.calendar", "XLON", "desk.db holds the sessions of XNYS", "tradekit doctor"),
+    ("desk.currency", "EUR", "the books of this desk are in USD", "tradekit config set desk.currency USD"),
+])  # fmt: skip
+def test_books_of_another_calendar_or_currency_are_not_traded_on(key, value, found, fix, line, new_desk):
+    desk = new_desk()
+    assert line("-C", desk, "config", "set", key, value).returncode == 0
+    done = line("-C", desk, "monitor-exits")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert found in done.stderr and fix in done.stderr
+    assert line("-C", desk, "status").returncode == 0
+
+
+def test_doctor_writes_the_sessions_of_another_calendar(line, new_desk):
+    desk = new_desk()
+    for calendar, zone, days in [("XLON", "UTC", 250), ("24/7", "UTC", None), ("XNYS", "America/New_York", 250)]:
+        for key, value in (("calendar", calendar), ("timezone", zone))[:: -1 if zone == "UTC" else 1]:
+            assert line("-C", desk, "config", "set", f"desk.{key}", value).returncode == 0
+        done = line("-C", desk, "doctor", "--json", env={"TRADEKIT_CLOCK": "2026-02-13T15:00:00Z"})
+        assert rows_of(done)["sessions"]["ok"] is True
+        assert line("-C", desk, "monitor-exits").returncode == 0
+        store = open_store(desk / "desk.db", readonly=True)
+        year = store.sessions.load(date(2026, 1, 1), date(2026, 12, 31))
+        store.close()
+        if days:
+            assert len(year) > days
+            assert year[0].open.hour == (8 if calendar == "XLON" else 14)  # 08:00 London, 09:30 New York, in UTC
+
+
+def test_a_calendar_that_does_not_exist_is_a_failed_row(line, new_desk):
+    desk = new_desk()
+    line("-C", desk, "config", "set", "desk.calendar", "XNSY")
+    assert rows_of(line("-C", desk, "doctor", "--json"))["sessions"]["ok"] is False

@@ -84,6 +84,17 @@ def test_a_dry_scan_sees_the_prices_of_its_time_and_no_later_ones(lived, line):
     assert line("-C", lived, "quote", "AAA", "--at", "2026-02-13T15:00:01Z").returncode == 2
 
 
+def test_a_virtual_clock_only_goes_forward(lived, line):
+    early, late = {"TRADEKIT_CLOCK": "2026-02-13T14:00:00Z"}, {"TRADEKIT_CLOCK": "2026-02-13T23:00:00Z"}
+    for command in ("monitor-exits", "scan", "halt"):
+        words = ("--reason", "late") if command == "halt" else ()
+        done = line("-C", lived, command, *words, env=early)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "this desk has reached" in done.stderr
+    assert line("-C", lived, "reconcile", env=late).returncode == 0
+    assert json.loads(line("-C", lived, "status", "--json").stdout)["now"] == "2026-02-13T23:00:00Z"
+
+
 def test_reports_of_an_earlier_time(lived, line):
     day = json.loads(line("-C", lived, "report", "daily", "--at", "2026-02-13T14:40:00Z", "--json").stdout)
     assert (day["blind"]["until"], day["blind"]["exit_checks"]) == ("2026-02-13T14:40:00Z", 11)

@@ -181,14 +181,15 @@ def _sessions(context: "Context", settings: "Settings") -> Check:
     from tradekit.commands.init import fill_sessions
     from tradekit.store import open_store
 
-    if settings.desk.calendar == "24/7":
-        return Check("sessions", True, "24/7: every UTC date")
     today = clock_from(context.environ.get("TRADEKIT_CLOCK")).now().date()
     store = open_store(context.here / "desk.db")
     try:
-        last = store.sessions.last()
-        if last is not None and last >= today + timedelta(days=ENOUGH_DAYS):
-            return Check("sessions", True, f"{settings.desk.calendar} until {last}")
+        last, calendar = store.sessions.last(), settings.desk.calendar
+        if store.meta.get("calendar") in (None, calendar):
+            if calendar == "24/7":
+                return Check("sessions", True, "24/7: every UTC date")
+            if last is not None and last >= today + timedelta(days=ENOUGH_DAYS):
+                return Check("sessions", True, f"{calendar} until {last}")
         return Check("sessions", True, f"extended: {fill_sessions(store, settings, today)}")
     finally:
         store.close()

@@ -127,14 +127,17 @@ def fill_sessions(store: "object", settings: "Settings", today: "date") -> str:
     from datetime import date, timedelta
     from typing import Any
 
+    books: Any = store
     if settings.desk.calendar == "24/7":
+        books.meta.set("calendar", "24/7")
         return "every UTC date is a session"
     from tradekit.market.sessions import build
 
     first, last = date(FIRST_YEAR, 1, 1), today + timedelta(days=DAYS_AHEAD)
     rows = build(settings.desk.calendar, first, last)
-    books: Any = store
-    books.sessions.replace(rows, first, last)
+    with books.transaction():
+        books.sessions.replace(rows, first, last)
+        books.meta.set("calendar", settings.desk.calendar)
     return f"{len(rows)} sessions of {settings.desk.calendar} until {rows[-1].day}"
 
 

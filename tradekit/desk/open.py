@@ -106,7 +106,7 @@ def _opened(
             with in_all, recorded_run(desk, command, argv), _on_a_copy(desk, at):
                 yield desk
         else:
-            with in_all, recorded_run(desk, command, argv):
+            with in_all, _kept_time(desk), recorded_run(desk, command, argv):
                 yield desk
     except StoreError:
         if command in LEAVING:
@@ -115,6 +115,38 @@ def _opened(
         raise
     finally:
         store.close()
+
+
+@contextmanager
+def _kept_time(desk: Desk) -> Iterator[None]:
+    """A desk with a virtual clock goes on from the last time it reached. UsageError for an earlier TRADEKIT_CLOCK."""
+    reached = desk.store.meta.get("clock_at")
+    if reached and desk.clock.now() < parse_time(reached):
+        raise UsageError(
+            f"TRADEKIT_CLOCK={iso(desk.clock.now())}: this desk has reached {reached}",
+            "leave it away or name a later time; --dry-run --at looks back",
+        )
+    try:
+        yield
+    finally:
+        if reached and desk.clock.now() > parse_time(reached):
+            with desk.store.transaction():
+                desk.store.meta.set("clock_at", iso(desk.clock.now()))
+
+
+def check_books(settings: Settings, store: Store) -> None:
+    """The books are in one currency and know one calendar's sessions. ConfigError where desk.yaml names another."""
+    currency, calendar = store.meta.get("currency"), store.meta.get("calendar")
+    if currency and currency != settings.desk.currency:
+        raise ConfigError(
+            f"desk.currency is {settings.desk.currency}, but the books of this desk are in {currency}",
+            f"tradekit config set desk.currency {currency}; another currency is another desk: tradekit init DIR",
+        )
+    if calendar and calendar != settings.desk.calendar:
+        raise ConfigError(
+            f"desk.calendar is {settings.desk.calendar}, but desk.db holds the sessions of {calendar}",
+            f"tradekit doctor writes the new ones; or tradekit config set desk.calendar {calendar}",
+        )
 
 
 def build(
@@ -134,6 +166,7 @@ def build(
             f"desk.broker: {venue} is not a venue this version has",
             f"tradekit config set desk.broker {' or '.join(VENUES)}",
         )
+    check_books(settings, store)
     virtual = store.meta.get("clock_at")
     clock = clock or desk_clock(virtual)
     universe = load_universe(path)

@@ -176,6 +176,10 @@ def _furnish(parent: Path, folder: Path, target: Path, marker: Marker) -> None:
         with store.transaction():
             store.meta.set("desk_id", marker.desk_id)
             store.meta.set("parent_id", marker.parent)
+            for key in ("currency", "calendar"):
+                value = mother.meta.get(key)
+                if value is not None:
+                    store.meta.set(key, value)
             store.meta.set(
                 "bars",
                 os.path.relpath(
