@@ -328,8 +328,9 @@ def test_a_position_grown_by_hand_keeps_its_own_size(world):
 
 def test_dust_is_marked_once_and_left_alone(world):
     with world.desk() as desk:
-        fake = Fake(desk, min_qty=D(200))
+        fake = Fake(desk)
         held(desk)
+        fake.profile["min_qty"] = D(200)
         desk.clock.set(at("09:38"))
         sent = len(fake.sent)
         for _ in range(5):

@@ -26,6 +26,7 @@ class Capabilities(Record, frozen=True, kw_only=True):
     grace_s: float = 10.0  # an order that two looks this far apart did not show has not arrived
     min_qty: Decimal = Decimal(0)  # less than this cannot be sold: dust
     min_notional: Decimal = Decimal(0)  # nor less than this much money's worth
+    taker: float | None = None  # fee of an order that takes, a fraction of notional; None: the venue does not say
 
 
 class OrderRequest(Record, frozen=True, kw_only=True):

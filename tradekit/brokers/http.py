@@ -380,6 +380,9 @@ def from_venue(
         live=bool(row.get("live", True)),
         settle_s=settle_s,
         grace_s=grace_s,
+        min_qty=_at_least(row, "min_qty"),
+        min_notional=_at_least(row, "min_notional"),
+        taker=None if row.get("taker") is None else float(_at_least(row, "taker")),
     )
     return found, bool(row.get("simulated", False)), row.get("fills") == "cumulative"
 
@@ -447,6 +450,14 @@ def _positive(row: Row, name: str) -> Decimal:
     value = _number(row, name)
     if value <= 0:
         raise ValueError(f"{name}: {value} is not above 0")
+    return value
+
+
+def _at_least(row: Row, name: str) -> Decimal:
+    """A bound that a venue may leave away; 0: none."""
+    value = ZERO if row.get(name) is None else _number(row, name)
+    if value < 0:
+        raise ValueError(f"{name}: {value} is below 0")
     return value
 
 

@@ -16,6 +16,8 @@ def venue(
     books: Annotated[Path | None, typer.Option(help="Default: venue/paper.db in the desk's folder.")] = None,
     no_stops: Annotated[bool, typer.Option("--no-stops", help="A venue without stop orders.")] = False,
     cumulative: Annotated[bool, typer.Option("--cumulative", help="Fills that say how much in all.")] = False,
+    min_qty: Annotated[str, typer.Option(help="Smaller orders are refused.")] = "0",
+    min_notional: Annotated[str, typer.Option(help="Orders worth less are refused, quote currency.")] = "0",
     follow: Annotated[
         bool, typer.Option("--follow", help="Under TRADEKIT_CLOCK=ISO: go with the desk's time.")
     ] = False,
@@ -31,7 +33,10 @@ def venue(
     from tradekit.sim.server import VenueServer, open_venue
     from tradekit.sim.venue import facts_of
 
-    folder, facts = desk or ctx.obj.here, facts_of(profile, stops=not no_stops, cumulative=cumulative)
+    folder = desk or ctx.obj.here
+    facts = facts_of(
+        profile, stops=not no_stops, cumulative=cumulative, min_qty=min_qty, min_notional=min_notional
+    )  # fmt: skip
     if not (folder / "desk.yaml").is_file():
         raise UsageError(f"{folder} is not a desk: no desk.yaml in it", f"tradekit init {folder}")
     try:

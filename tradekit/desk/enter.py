@@ -8,6 +8,7 @@ from math import isnan
 
 from tradekit.desk.claims import claim
 from tradekit.desk.desk import Desk
+from tradekit.desk.dust import too_small
 from tradekit.desk.events import event
 from tradekit.desk.in_time import in_time, unless_over
 from tradekit.desk.orders import new_order, send
@@ -283,6 +284,9 @@ def propose(
             approved=False,
             because=why_zero(desk.settings.sizing, equity, limit, desk.settings.market.lot),
         )
+    small = too_small(desk, qty, limit)
+    if small is not None:
+        return None, Verdict(rule="sizing", approved=False, because=f"{small}; a larger sizing: would pass")
     listed = desk.universe.get(decision.symbol)
     return Proposal(
         decision_id=decision.id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tradekit.base.deadline import left
 from tradekit.desk.desk import Desk
+from tradekit.desk.dust import is_dust
 from tradekit.desk.events import event
 from tradekit.desk.extended import REPRICE, reprice_due, trades_now, tries
 from tradekit.desk.in_time import in_time, one_symbol
@@ -102,6 +103,8 @@ def summary(desk: Desk, positions: Sequence[Position]) -> None:
 
 
 def _what_next(desk: Desk, position: Position, working: Order | None) -> str:
+    if working is None and is_dust(desk, position):
+        return f"dust: {desk.broker.name} does not trade so little; tradekit release {position.symbol} lets it go"
     if working is None:
         return "no sell is working: run liquidate again"
     if working.tif == "opg" or (working.type == "market" and not in_hours(desk)):

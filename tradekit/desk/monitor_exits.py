@@ -9,6 +9,7 @@ from math import isnan
 import msgspec
 
 from tradekit.desk.desk import Desk
+from tradekit.desk.dust import keep_note
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
@@ -76,6 +77,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
             if order is not None:
                 orders.append(order)
                 marks[-1] = widened(seen.mark, seen.bar)
+            marks[-1] = keep_note(desk, marks[-1])
     save_marks(desk, marks)
     orders += protect_all(desk, {mark.position_id: mark for mark in marks})
     count_the_day(desk)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from tradekit.base.crashpoint import crash_point
 from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
+from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import UNPRICED, why_frozen
 from tradekit.desk.orders import cancel_and_wait, new_order, send
@@ -45,7 +46,7 @@ def protect(
         return None  # reconcile settles it first
     if resting is not None and _covers(resting, position, level):
         return None
-    if why_frozen(desk, position.symbol, *UNPRICED) is not None:
+    if is_dust(desk, position) or why_frozen(desk, position.symbol, *UNPRICED) is not None:
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)

@@ -7,16 +7,17 @@ from typing import Any
 
 from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
+from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.extended import discount_now
 from tradekit.desk.match import row_of
 from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.protect import live_protection, protect
-from tradekit.desk.state import in_hours, last_price, quote
+from tradekit.desk.state import in_hours, quote
 from tradekit.desk.venue import look
 from tradekit.errors import BrokerError, TimeIsOver, UsageError
-from tradekit.model import FINAL_STATUSES, Mark, Order, OrderType, Position, Purpose, Tif
+from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif
 from tradekit.money import dec, floor_tick
 
 LEAVING = ("exit", "liquidate")
@@ -86,32 +87,6 @@ def refusals(desk: Desk, position: Position) -> list[Order]:
 
 def _pause(refused: int) -> timedelta:
     return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** (refused - 1), LONGEST_PAUSE_S))
-
-
-def is_dust(desk: Desk, position: Position) -> bool:
-    """Too little for the venue to sell: marked as such once and left alone."""
-    can = desk.broker.capabilities
-    if not can.min_qty and not can.min_notional:
-        return False
-    price = last_price(desk, position.symbol)
-    small = position.qty < can.min_qty or (price is not None and position.qty * price < can.min_notional)
-    if small:
-        _mark_dust(desk, position)
-    return small
-
-
-def _mark_dust(desk: Desk, position: Position) -> None:
-    import msgspec
-
-    mark = desk.store.marks.get(position.id)
-    note = f"dust: {position.qty} is less than {desk.broker.name} sells"
-    if mark is None:
-        mark = Mark(position_id=position.id, at=desk.clock.now(), judged_to=desk.clock.now())
-    if mark.note == note:
-        return
-    with desk.store.transaction():
-        desk.store.marks.save([msgspec.structs.replace(mark, note=note)])
-        event(desk, "dust", symbol=position.symbol, ref=position.id, qty=str(position.qty))
 
 
 def _room(desk: Desk, position: Position, because: str) -> bool:

@@ -315,12 +315,18 @@ def risk_book(
         loss_streak=streak_of_losses(desk),
         reject_streak=streak_of_rejects(desk),
         regime=regime,
-        fee_rate=2 * desk.settings.paper.taker,
+        fee_rate=2 * taker_fee(desk),
         day_trades_left=day_trades_left(desk, today),
         settled_cash=settled_cash(desk, state.cash),
         returns=_returns(desk, symbols, today),
         exit_interval_s=desk.settings.exits.interval_s,
     )
+
+
+def taker_fee(desk: Desk) -> float:
+    """What an order that takes costs at this venue, a fraction of notional; where it does not say, as on paper."""
+    said = desk.broker.capabilities.taker
+    return desk.settings.paper.taker if said is None else said
 
 
 def _last_closed(desk: Desk, now: datetime) -> dict[str, datetime]:

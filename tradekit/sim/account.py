@@ -91,6 +91,11 @@ class VenueAccount(PaperBroker):
             self._engine.state.orders = [o for o in self._engine.state.orders if o.working]
             return True
 
+    def price_of(self, symbol: str) -> Decimal:
+        """The last price of a symbol. UsageError where there is none."""
+        with self._turn() as now:
+            return self._price(symbol, now)
+
     def by_hand(self, symbol: str, side: Side, qty: Decimal, price: Decimal | None) -> BrokerOrder:
         """Somebody trades in the same account, outside every desk. UsageError for what the account cannot do."""
         key = self._fresh_key(BY_HAND)

@@ -44,14 +44,31 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     tifs: tuple[str, ...] = ("day", "gtc", "ioc", "opg", "cls")
     extended_hours: bool = True
     fills: Literal["each", "cumulative"] = "each"
+    min_qty: str = "0"  # less of anything is refused
+    min_notional: str = "0"  # nor less than this much money's worth, at the limit or the last price
 
 
-def facts_of(client_ids: str, *, stops: bool = True, cumulative: bool = False) -> Profile:
-    """A profile by its name, with or without stop orders. UsageError for a name that is none."""
+def facts_of(
+    client_ids: str, *, stops: bool = True, cumulative: bool = False, min_qty: str = "0", min_notional: str = "0"
+) -> Profile:
+    """A profile by its name, with or without stop orders. UsageError for a name that is none, or no number."""
+    for word in (min_qty, min_notional):
+        try:
+            sound = Decimal(word).is_finite() and Decimal(word) >= 0
+        except InvalidOperation:
+            sound = False
+        if not sound:
+            raise UsageError(f"{word}: not a number of 0 or more", "--min-qty 0.001, --min-notional 10")
     if client_ids not in ("unique", "open-only", "none"):
         raise UsageError(f"no profile {client_ids!r}", "unique, open-only or none")
     types = Profile().order_types if stops else ("market", "limit")
-    return Profile(client_ids=cast(Any, client_ids), order_types=types, fills="cumulative" if cumulative else "each")
+    return Profile(
+        client_ids=cast(Any, client_ids),
+        order_types=types,
+        fills="cumulative" if cumulative else "each",
+        min_qty=min_qty,
+        min_notional=min_notional,
+    )
 
 
 class Request(NamedTuple):
@@ -236,7 +253,10 @@ class Venue:
         match (request.method, parts):
             case ("GET", ["venue"]):
                 facts = msgspec.to_builtins(self.profile)
-                return self._say({**facts, "name": "sim", "live": False, "simulated": True})
+                taker = self.account.capabilities.taker or 0.0
+                return self._say(
+                    {**facts, "name": "sim", "live": False, "simulated": True, "taker": plain(Decimal(repr(taker)))}
+                )
             case ("POST", ["orders"]):
                 return self._submit(request, rules)
             case ("DELETE", ["orders", order_id]):
@@ -290,6 +310,7 @@ class Venue:
         taken = earlier if self.profile.client_ids == "unique" else [o for o in earlier if o.status not in FINAL]
         if taken and self.profile.client_ids != "none":
             raise _No(422, "duplicate", f"client_order_id {client_id} must be unique")
+        self._check_size(order)
         placed = self.account.take(order)
         self._write_down()
         for rule in rules:
@@ -367,6 +388,16 @@ class Venue:
             trigger_at=None if trigger is None else parse_time(str(trigger)),
             **{n: None if row.get(n) is None else _number(row[n], n) for n in prices},
         )  # fmt: skip
+
+    def _check_size(self, order: OrderRequest) -> None:
+        """Raises _No for an order that is smaller than this venue's smallest."""
+        least, worth = Decimal(self.profile.min_qty), Decimal(self.profile.min_notional)
+        if order.qty < least:
+            raise _No(422, "too-small", f"quantity {order.qty} is less than {least}")
+        if worth:
+            price = order.limit_price or order.stop_price or self.account.price_of(order.symbol)
+            if order.qty * price < worth:
+                raise _No(422, "too-small", f"{order.qty} at {price} is less than {worth}")
 
     # what a reader sees
 

@@ -94,7 +94,12 @@ class PaperBroker:
     def capabilities(self) -> Capabilities:
         """Everything but real money; a 24/7 venue has no opening and no closing auction."""
         tifs = {"day", "gtc", "ioc"} if self._calendar.around_the_clock else {"day", "gtc", "ioc", "opg", "cls"}
-        return Capabilities(settle_s=0.0, extended_hours=not self._calendar.around_the_clock, tifs=frozenset(tifs))
+        return Capabilities(
+            settle_s=0.0,
+            extended_hours=not self._calendar.around_the_clock,
+            tifs=frozenset(tifs),
+            taker=self._settings.taker,
+        )
 
     def close(self) -> None:
         """Let go of the file."""
