@@ -231,12 +231,15 @@ def test_a_database_deleted_while_a_loop_runs(how, days, tmp_path):
     assert (desk / "desk.db").exists() == (how == "replace")
 
 
-def test_no_new_account_where_the_paper_file_is_gone(days, tmp_path):
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_no_new_account_where_the_paper_file_is_gone(how, days, tmp_path):
     desk = days(3, tmp_path)
     (desk / "paper.db").unlink()
+    if how == "empty":  # what a full disk or a wrong redirection leaves
+        (desk / "paper.db").touch()
     done = quick(desk, clock(DAY[3][0]), *DAY[3][1])
     assert done.returncode == 9, done.stderr
-    assert not (desk / "paper.db").exists()
+    assert (desk / "paper.db").exists() == (how == "empty")
     assert len(rows(desk / "desk.db", "SELECT id FROM positions WHERE closed_at IS NULL")) == 2
 
 

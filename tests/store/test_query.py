@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.make import make_event, make_order
+from tradekit.base.interrupts import Interrupted, handled
 from tradekit.errors import UsageError
 from tradekit.store.query import query
 
@@ -60,6 +63,14 @@ def test_rows_are_counted(store):
     answer = query(store.path, "SELECT id FROM events", limit=3)
     assert (len(answer.rows), answer.more) == (3, True)
     assert query(store.path, "SELECT id FROM events", limit=5).more is False
+
+
+def test_ctrl_c_ends_an_endless_query_as_an_interruption(store):
+    store.orders.add(make_order(id="a"))
+    with handled(), pytest.raises(Interrupted) as stopped:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        query(store.path, ENDLESS, timeout_s=60)
+    assert stopped.value.code == 130
 
 
 def test_time_runs_out(store):

@@ -75,6 +75,11 @@ def limited(seconds: float | None) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(0.001, outer - (clock.monotonic() - began)))
 
 
+def signalled() -> bool:
+    """Has a signal come while this was `shielded`? Long work in there asks now and then, and stops."""
+    return _State.waiting is not None
+
+
 @contextmanager
 def shielded() -> Iterator[None]:
     """What happens in here is finished first; a signal that came meanwhile is raised at the end."""

@@ -255,9 +255,10 @@ def open_paper(desk: Desk) -> Broker:
     from tradekit.brokers.paper import PaperBroker
 
     path = desk.path / "paper.db"
-    if not path.exists() and desk.store.meta.get("account_id") is not None:  # an empty one would close every position
+    empty = not path.exists() or path.stat().st_size == 0
+    if empty and desk.store.meta.get("account_id") is not None:  # a new account would close every position
         raise StoreError(
-            f"{path} is missing, and this desk has traded on it",
+            f"{path} is missing or empty, and this desk has traded on it",
             "tradekit restore BACKUP, then tradekit reconcile",
         )
     return PaperBroker(

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from tradekit.base.interrupts import shielded, signalled
 from tradekit.clock import SystemClock
 from tradekit.errors import UsageError
 from tradekit.model import Record
@@ -40,16 +41,21 @@ def query(path: Path, sql: str, *, limit: int = 1000, timeout_s: float = 10.0) -
     db = _open(path)
     clock = SystemClock()
     deadline = clock.monotonic() + timeout_s
+    failed: Exception | None = None
     try:
-        _fence(db)
-        db.set_progress_handler(lambda: clock.monotonic() > deadline, _STEPS)
-        found = db.execute(sql)
-        rows = found.fetchmany(limit + 1)
-        names = _names([column[0] for column in found.description or ()])
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _refused(error, timeout_s) from None
+        with shielded():  # SQLite swallows what a signal raises in its callback: Ctrl-C would look like a time limit
+            try:
+                _fence(db)
+                db.set_progress_handler(lambda: signalled() or clock.monotonic() > deadline, _STEPS)
+                found = db.execute(sql)
+                rows = found.fetchmany(limit + 1)
+                names = _names([column[0] for column in found.description or ()])
+            except (sqlite3.Error, sqlite3.Warning) as error:
+                failed = error
     finally:
         db.close()
+    if failed is not None:
+        raise _refused(failed, timeout_s)
     shown = [{name: _value(value) for name, value in zip(names, row, strict=True)} for row in rows[:limit]]
     return Answer(rows=shown, more=len(rows) > limit)
 
