@@ -31,9 +31,11 @@ def total_pnl(desk: Desk, positions: Sequence[Position], prices: dict[str, Decim
 
 def _open_pnl(desk: Desk, position: Position, price: Decimal) -> Decimal:
     """What an open position has brought so far, its sold parts and its fees among it."""
-    won = position.qty * price
+    from tradekit.store.fold import cash_of
+
+    won = position.qty * price if position.side == "long" else -position.qty * price
     for fill in desk.store.fills.for_position(position.id):
-        won += (1 if fill.side == "sell" else -1) * fill.qty * fill.price - fill.fee
+        won += cash_of(fill, currency=desk.settings.desk.currency)
     for moved in desk.store.adjustments.all(symbol=position.symbol, since=position.opened_at):
         if moved.kind == "adopt":
             won -= moved.amount or ZERO

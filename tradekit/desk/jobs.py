@@ -9,7 +9,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
 from tradekit.desk.performance import SnapshotOptions, live_row, missing_sessions, rebuilt_row
 from tradekit.desk.reconcile import reconcile
-from tradekit.desk.state import account
+from tradekit.desk.state import account, account_at_close
 from tradekit.errors import UsageError
 from tradekit.exits.reversal_score import History, Reversal, Today, reversal_score
 from tradekit.ids import stamp
@@ -33,8 +33,10 @@ def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Perform
     known = desk.store.days.on(today)
     if known:
         return [known]
-    row = account(desk)
-    found = live_row(desk, desk.calendar.on(today), today, row)
+    session = desk.calendar.on(today)
+    over = session is not None and desk.clock.now() > session.close
+    row = account_at_close(desk, session) if session is not None and over else account(desk)
+    found = live_row(desk, session, today, row)
     with desk.store.transaction(low=True):
         if not desk.store.account.all(session=today, limit=1):
             desk.store.account.add(row)

@@ -1,15 +1,18 @@
 """The account and the book as they are at this moment: read from store, venue and market, never remembered."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tradekit.brokers.base import BrokerAccount
 from tradekit.clock import parse_time
 from tradekit.desk.claims import others
+from tradekit.desk.day_pnl import cash_since, close_price, day_pnl
 from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import fallen, total_pnl
@@ -101,6 +104,32 @@ def measured(desk: Desk, venue: BrokerAccount | None = None) -> tuple[Account, D
     return found, total
 
 
+def account_at_close(desk: Desk, session: Session) -> Account:
+    """The account as of a close that is just over: what prices and fills did since belongs to the day after."""
+    found, total = measured(desk)
+    positions = desk.store.positions_at(session.close)
+    prices = {p.symbol: price for p in positions if (price := close_price(desk, p.symbol, session, session.day))}
+    pnl = day_pnl(desk, positions, prices, until=session.close)
+    if pnl is None or total is None or found.daily_pnl is None or found.desk_equity is None:
+        return found
+    late, base = found.daily_pnl - pnl, found.desk_equity - found.daily_pnl
+    equity, exposure = base + pnl, sum((p.qty * prices[p.symbol] for p in positions), ZERO)
+    high, drawdown = fallen(desk, total - late, equity)
+    return msgspec.structs.replace(
+        found,
+        equity=None if found.equity is None else found.equity - late,
+        cash=found.cash - cash_since(desk, session),
+        desk_equity=equity,
+        exposure=book(exposure, desk.settings.desk.currency),
+        exposure_pct=_share(exposure, equity),
+        positions=len(positions),
+        daily_pnl=pnl,
+        daily_pnl_pct=_share(pnl, base),
+        peak_equity=high,
+        drawdown=drawdown,
+    )
+
+
 def _share(part: Decimal | None, whole: Decimal | None) -> float | None:
     return None if part is None or not whole else round(float(part / whole), 12)
 
@@ -139,40 +168,6 @@ def last_price(desk: Desk, symbol: str) -> Decimal | None:
     """The last traded price that is visible now, however old."""
     found = quote(desk, symbol)
     return None if found is None else found.last
-
-
-def day_pnl(desk: Desk, positions: Sequence[Position], prices: Mapping[str, Decimal]) -> Decimal | None:
-    """Realised and open P&L since the previous close, fees included: today's cash flow of the desk's own fills,
-    plus what it holds now, minus what it held at the previous close at that close's prices.
-    """
-    today = desk.calendar.day(desk.clock.now())
-    flow = ZERO
-    bought: dict[str, Decimal] = {}
-    for fill in desk.store.fills.all(session=today):
-        sign = 1 if fill.side == "buy" else -1
-        flow -= sign * fill.qty * fill.price + fill.fee
-        bought[fill.symbol] = bought.get(fill.symbol, ZERO) + sign * fill.qty
-    for moved in desk.store.adjustments.all(session=today):
-        if moved.kind in ("adopt", "release", "external") and moved.symbol and moved.qty is not None:
-            sign = 1 if moved.kind == "adopt" else -1
-            flow -= sign * moved.qty * (last_price(desk, moved.symbol) or ZERO)
-            bought[moved.symbol] = bought.get(moved.symbol, ZERO) + sign * moved.qty
-    held = {position.symbol: position.qty for position in positions}
-    total = flow
-    for symbol in sorted({*held, *bought}):
-        now_qty = held.get(symbol, ZERO)
-        before = now_qty - bought.get(symbol, ZERO)
-        if now_qty:
-            price = prices.get(symbol)
-            if price is None:
-                return None
-            total += now_qty * price
-        if before:
-            yesterday = desk.market.last_close_before(symbol, today)
-            if yesterday is None:
-                return None
-            total -= before * dec(yesterday)
-    return book(total, desk.settings.desk.currency)
 
 
 def unmanaged(desk: Desk, seen: Seen) -> frozenset[str]:
