@@ -94,6 +94,7 @@ class MarketSettings(Section, frozen=True):
     tick: Decimal = Decimal("0.01")  # smallest price step
     ticks: dict[str, Decimal] = {}  # of symbols that have another one
     lot: Decimal = Decimal(1)  # smallest quantity step
+    silence_s: Annotated[int, Meta(gt=0)] = 300  # without a bar for so long a symbol is halted; 2 bars where longer
 
     def tick_of(self, symbol: str) -> Decimal:
         """The smallest price step of a symbol, quote currency."""
@@ -121,6 +122,8 @@ class DecideSettings(Section, frozen=True):
     stale_s: Annotated[int, Meta(gt=0)] = 900  # an older candidate is skipped: scan again
     chase: Fraction = 0.01
     conviction_floor: Fraction = 0.6
+    conviction_base: Fraction = 0.6  # at buy_score
+    conviction_step: Fraction = 0.05  # more for each point above it
     masters: Count = 3
 
 
@@ -129,6 +132,8 @@ class EntrySettings(Section, frozen=True):
     cancel_after_s: Annotated[int, Meta(gt=0)] = 60
     send_deadline_s: Positive = 10.0
     moo_as_day_market: bool = False
+    on_open_from_s: Annotated[int, Meta(gt=0)] = 1800  # before the open
+    on_open_until_s: Count = 120  # venues take none later
 
 
 class SizingSettings(Section, frozen=True):
@@ -180,6 +185,16 @@ class ExitSettings(Section, frozen=True):
     second_look_s: NonNegative = 1.5
     submit_wait_s: Positive = 30.0  # for another order on its way
     send_deadline_s: Positive = 10.0  # for what the venue says before a sell is sent
+    trade_fresh_s: Positive = 10.0  # a last trade inside the quote is the price for so long, then its mid
+    widest_quote: Fraction = 0.01  # spread up to which the mid is a price, a fraction of it
+    reprice_s: Positive = 10.0  # outside regular hours: until a limit gives way
+    retry_s: Positive = 5.0  # after an exit was refused; doubles
+    longest_retry_s: Positive = 300.0
+    stop_tries: Annotated[int, Meta(gt=0)] = 3  # refused stops until it is called unprotected
+    stop_retry_s: Positive = 30.0  # after those; doubles
+    longest_stop_retry_s: Positive = 600.0
+    unprotected_every_s: Annotated[int, Meta(gt=0)] = 300  # an unprotected position is told again this often
+    quiet_s: Positive = 300.0  # a held symbol's price may stand still for so long before it is told
     reversal_alert: Count = 3
     reversal_close: Count = 5
     reversal_every_s: Annotated[int, Meta(gt=0)] = 1800
@@ -214,6 +229,7 @@ class RiskSettings(Section, frozen=True):
     min_turnover_small: NonNegative = 3_000_000.0
     turnover_share: Fraction = 0.01
     recent_volume_share: Fraction = 0.10
+    recent_volume_s: Annotated[int, Meta(gt=0)] = 300  # what "recent" is
     room_to_profit: NonNegative = 3.0
     price_collar: Fraction = 0.05
     max_per_sector: Count = 2
@@ -224,6 +240,8 @@ class RiskSettings(Section, frozen=True):
     allowed: list[str] | None = None
     regime: dict[str, Count] = field(default_factory=lambda: {"up": 6, "sideways": 4, "down": 2, "dead": 0})
     day_trade_rule: Literal["none", "broker", "legacy", "settled-cash"] = "broker"
+    legacy_equity: NonNegative = 25_000.0  # from here on day trades are not counted
+    legacy_day_trades: Count = 3  # in five sessions
     skip_buys_when_healthy: bool = False
     healthy_positions: Count = 3
     healthy_within_s: Count = 2100
@@ -236,6 +254,14 @@ class RiskSettings(Section, frozen=True):
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought
 
 
+class RegimeSettings(Section, frozen=True):
+    """What the market's regime is called; how many positions it allows is risk.regime."""
+
+    band: Fraction = 0.01  # up above SMA20 x (1 + band), down below SMA20 x (1 - band)
+    dead_share: Fraction = 0.25  # of the usual range of that half hour, under which a check counts as dead
+    dead_checks: Annotated[int, Meta(gt=0)] = 3  # of those in a row
+
+
 class DeadlineSettings(Section, frozen=True):
     """How long a command may take in all, waits for locks and answers included; seconds of the host.
 
@@ -246,6 +272,7 @@ class DeadlineSettings(Section, frozen=True):
     liquidate: Positive = 600.0  # outside regular hours its limits give way step by step
     entries: Positive = 120.0  # enter
     other: Positive = 540.0  # scan, decide, reconcile, jobs and the rest
+    catch_up: Annotated[float, Meta(gt=0, lt=1)] = 0.5  # share for catching up with the venue; exits have the rest
 
 
 class SuperviseSettings(Section, frozen=True):
@@ -260,6 +287,8 @@ class SuperviseSettings(Section, frozen=True):
     health_s: Positive = 30.0
     asleep_health_s: Positive = 300.0  # while the market is closed
     wake_before_s: Count = 300  # before the next slot
+    grace_s: Positive = 5.0  # after a child's time limit until SIGTERM, and from there to SIGKILL
+    busy_again_s: Positive = 5.0  # a child that found another copy at work is tried again
     jump_s: Positive = 30.0  # a clock or a host that jumps further is told
     stop_s: Annotated[float, Meta(gt=0, le=10)] = 8.0  # from SIGTERM to SIGKILL for children
     rescan_s: Annotated[int, Meta(ge=0, multiple_of=60)] = 0  # scan again so often and ask a human; 0: never
@@ -370,6 +399,7 @@ class Settings(Section, frozen=True):
     exits: ExitSettings = field(default_factory=ExitSettings)
     end_of_day: EndOfDaySettings = field(default_factory=EndOfDaySettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
+    regime: RegimeSettings = field(default_factory=RegimeSettings)
     deadlines: DeadlineSettings = field(default_factory=DeadlineSettings)
     supervise: SuperviseSettings = field(default_factory=SuperviseSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)

@@ -119,14 +119,14 @@ def test_a_configuration_error_is_told_once_and_not_tried_again(case):
 
 
 def test_busy_is_tried_again_later(case, monkeypatch):
-    monkeypatch.setattr("tradekit.desk.supervise.BUSY_AGAIN_S", 0.1)
+    monkeypatch.setenv("TRADEKIT_SET__SUPERVISE__BUSY_AGAIN_S", "0.1")
     case.told("first", "exit 8")
     case.run("09:35", lambda desk: case.calls.count("run-slot first") >= 2)
     assert "alert.child-died" not in case.kinds
 
 
 def test_a_child_that_hangs_is_killed_and_its_slot_has_failed(case, monkeypatch):
-    monkeypatch.setattr("tradekit.desk.supervise.GRACE_S", 0.2)
+    monkeypatch.setenv("TRADEKIT_SET__SUPERVISE__GRACE_S", "0.2")
     (case.folder / "desk.yaml").write_text(
         (case.folder / "desk.yaml").read_text().replace("run: scan", "timeout: 1s, run: scan")
     )

@@ -7,8 +7,6 @@ from typing import Literal, NamedTuple
 
 from tradekit.model import Candidate
 
-BASE, STEP = 0.6, 0.05  # conviction at the buying score, and for each point above it
-
 
 class Verdict(NamedTuple):
     """What to do about a candidate or a held position, how sure (0-1 or None) and the sentence that says why."""
@@ -18,13 +16,18 @@ class Verdict(NamedTuple):
     because: str
 
 
-def rules(candidate: Candidate, *, buy_score: float, watch_score: float) -> Verdict:
-    """BUY from `buy_score` with a breakout, WATCH from `watch_score` or without one, else SKIP."""
+def rules(
+    candidate: Candidate, *, buy_score: float, watch_score: float, base: float = 0.6, step: float = 0.05
+) -> Verdict:
+    """BUY from `buy_score` with a breakout, WATCH from `watch_score` or without one, else SKIP.
+
+    `base` and `step` as in `conviction`.
+    """
     if not candidate.passed:
         return Verdict("SKIP", None, f"the scan rejected it: {candidate.reject_reason}")
     if candidate.score is None:
         return Verdict("SKIP", None, "it has no score")
-    sure = conviction(candidate.score, buy_score)
+    sure = conviction(candidate.score, buy_score, base=base, step=step)
     points = f"score {candidate.score:g}"
     if candidate.score < watch_score:
         return Verdict("SKIP", sure, f"{points} is below {watch_score:g}; {candidate.because}")
@@ -43,6 +46,6 @@ def hold_or_close(reversal: int, *, close_score: int, seen: str | None = None) -
     return Verdict("HOLD", None, f"reversal score {reversal} of 13 is below {close_score}{signs}")
 
 
-def conviction(score: float, buy_score: float = 12.0) -> float:
-    """0.6 at the buying score, 0.05 more for each point above it, between 0 and 1."""
-    return round(min(1.0, max(0.0, BASE + STEP * (score - buy_score))), 4)
+def conviction(score: float, buy_score: float = 12.0, *, base: float = 0.6, step: float = 0.05) -> float:
+    """`base` at the buying score, `step` more for each point above it, between 0 and 1."""
+    return round(min(1.0, max(0.0, base + step * (score - buy_score))), 4)

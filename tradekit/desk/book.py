@@ -63,6 +63,8 @@ def _book(desk: Desk, order: Order, found: BrokerFill) -> "Booked":
             qty=str(fill.qty),
             price=str(fill.price),
         )
+        if order.raw_status not in (None, "filled") and order.filled_qty + fill.qty >= order.qty:
+            desk.store.orders.change(order.id, raw_status=None)  # the venue's word is from before the fill
         if order.purpose == "entry" and booked.position is not None:
             set_levels(desk, booked.position.id)
         if booked.amended or order.status in ("cancelled", "expired", "rejected"):

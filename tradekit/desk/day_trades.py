@@ -4,7 +4,7 @@ from datetime import date
 
 from tradekit.desk.desk import Desk
 
-ALLOWED, SESSIONS = 3, 5
+SESSIONS = 5  # the rule's own window
 
 
 def day_trades_left(desk: Desk, today: date) -> int | None:
@@ -16,4 +16,4 @@ def day_trades_left(desk: Desk, today: date) -> int | None:
         trade.session in days and desk.calendar.day(trade.entry_at) == trade.session
         for trade in desk.store.trades.last(500)
     )
-    return max(0, ALLOWED - made)
+    return max(0, desk.settings.risk.legacy_day_trades - made)

@@ -208,7 +208,13 @@ def exits_of(strategy: object, conviction: float | None) -> ExitPlan:
 def judged(desk: Desk, candidate: Candidate, at: datetime, moo: bool) -> Verdict:
     """The rules' verdict, and what the desk's clock and settings say against a BUY."""
     settings = desk.settings.decide
-    verdict = rules(candidate, buy_score=settings.buy_score, watch_score=settings.watch_score)
+    verdict = rules(
+        candidate,
+        buy_score=settings.buy_score,
+        watch_score=settings.watch_score,
+        base=settings.conviction_base,
+        step=settings.conviction_step,
+    )
     if verdict.action != "BUY":
         return verdict
     kind = scan_type(desk, candidate)

@@ -43,14 +43,18 @@ def keep_note(desk: Desk, mark: Mark) -> Mark:
 
 
 def _mark(desk: Desk, position: Position, small: bool) -> None:
+    key, told = f"dust:{position.id}", str(position.qty) if small else None
+    if desk.store.meta.get(key) != told:
+        with desk.store.transaction():
+            desk.store.meta.set(key, told)
+            if small:
+                event(desk, "dust", symbol=position.symbol, ref=position.id, qty=str(position.qty))
     mark = desk.store.marks.get(position.id)
     if mark is None:
         mark = Mark(position_id=position.id, at=desk.clock.now(), judged_to=desk.clock.now())
     was = mark.note or ""
     note = f"{WORD}{position.qty} is less than {desk.broker.name} sells"
     if small and was != note:
-        with desk.store.transaction():
-            desk.store.marks.save([msgspec.structs.replace(mark, note=note)])
-            event(desk, "dust", symbol=position.symbol, ref=position.id, qty=str(position.qty))
+        desk.store.marks.save([msgspec.structs.replace(mark, note=note)])
     elif not small and was.startswith(WORD):
         desk.store.marks.save([msgspec.structs.replace(mark, note=None)])

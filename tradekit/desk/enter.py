@@ -27,9 +27,6 @@ from tradekit.risk import refusal
 from tradekit.risk.base import Proposal, Verdict
 from tradekit.risk.sizing import size, why_zero
 
-ON_OPEN_FROM = timedelta(minutes=30)
-ON_OPEN_UNTIL = timedelta(minutes=2)
-
 
 @dataclass(frozen=True)
 class EnterOptions:
@@ -211,7 +208,9 @@ def _too_early_or_late(desk: Desk, decision: Decision) -> Verdict | None:
             approved=False,
             because="no session today; the decision is over",
         )
-    first, last = session.open - ON_OPEN_FROM, session.open - ON_OPEN_UNTIL
+    rules = desk.settings.entry
+    first = session.open - timedelta(seconds=rules.on_open_from_s)
+    last = session.open - timedelta(seconds=rules.on_open_until_s)
     if not first <= now < last:
         because = f"on-open orders go from {first:%H:%M} to {last:%H:%M} UTC; it was {now:%H:%M:%S}"
         return Verdict(rule="too-late", approved=False, because=because)

@@ -6,8 +6,6 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.state import fresh_limit_s, in_hours, quote
 from tradekit.model import Order, Position
 
-REPRICE = timedelta(seconds=10)
-
 
 def discount_now(desk: Desk, position: Position, most: float | None = None) -> float:
     """How far under the bid the next limit goes: one step more than the last, `most` (or the setting) at the most."""
@@ -26,7 +24,8 @@ def tries(desk: Desk, position: Position) -> int:
 
 def reprice_due(desk: Desk, position: Position, working: Order, most: float | None = None) -> bool:
     """The limit has waited its time, the market moves, and there is room to give way."""
-    if not working.extended_hours or in_hours(desk) or desk.clock.now() - working.created_at < REPRICE:
+    wait = timedelta(seconds=desk.settings.exits.reprice_s)
+    if not working.extended_hours or in_hours(desk) or desk.clock.now() - working.created_at < wait:
         return False
     step = desk.settings.exits.limit_offset
     limit = desk.settings.exits.max_discount if most is None else most

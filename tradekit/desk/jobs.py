@@ -16,9 +16,6 @@ from tradekit.ids import stamp
 from tradekit.model import Mark, Performance, Position, PositionCheck, Session
 from tradekit.money import book, dec
 
-DEAD_CHECKS = 3
-DEAD_SHARE = 0.25
-
 
 def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Performance]:
     """The session's account and performance rows, one each; a repeat gives the stored ones.
@@ -172,8 +169,8 @@ def _warn(desk: Desk, mark: Mark, before: int | None) -> None:
 
 
 def _check_dead(desk: Desk) -> None:
-    """Three checks running with a benchmark half hour under a quarter of its usual range make the session dead."""
-    benchmark, now = desk.settings.desk.benchmark, desk.clock.now()
+    """Checks in a row with a benchmark half hour under a share of its usual range make the session dead."""
+    rules, benchmark, now = desk.settings.regime, desk.settings.desk.benchmark, desk.clock.now()
     if benchmark is None:
         return
     session = desk.calendar.day(now)
@@ -183,12 +180,12 @@ def _check_dead(desk: Desk) -> None:
     if ranges is None:
         return
     found, usual = ranges
-    count = before + 1 if found < DEAD_SHARE * usual else 0
+    count = before + 1 if found < rules.dead_share * usual else 0
     if count == before:
         return
     with desk.store.transaction():
         desk.store.meta.set(key, str(count))
-        if count == DEAD_CHECKS:
+        if count == rules.dead_checks:
             desk.store.meta.set("dead_session", session.isoformat())
             alert(
                 desk,

@@ -7,7 +7,7 @@ from tradekit.base.deadline import left
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import event
-from tradekit.desk.extended import REPRICE, reprice_due, trades_now, tries
+from tradekit.desk.extended import reprice_due, trades_now, tries
 from tradekit.desk.in_time import in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.sell import sell, working_exit
@@ -65,7 +65,7 @@ def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOption
     """Re-price what rests every 10 s, down to the largest discount, for as long as the market moves."""
     orders: list[Order] = []
     most = desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
-    pause_s = REPRICE.total_seconds()
+    pause_s = desk.settings.exits.reprice_s
     steps = int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 1
     for _ in range(3 * steps):  # a cancel may take its time
         if left(pause_s) < pause_s or not any(_may_give_way(desk, position, most) for position in positions):

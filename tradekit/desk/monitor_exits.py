@@ -16,7 +16,7 @@ from tradekit.desk.extended import reprice_due
 from tradekit.desk.frozen import UNPRICED, frozen
 from tradekit.desk.in_time import bounded, in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
-from tradekit.desk.pauses import SILENCE
+from tradekit.desk.pauses import silence
 from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import warn_unknown
@@ -181,13 +181,7 @@ def judge_now(
         seen is not None and seen.at > judged_to and (now - seen.at).total_seconds() <= fresh_limit_s(desk, seen.symbol)
     )
     if fresh and seen is not None:
-        price = _trigger_price(
-            seen.last,
-            seen.mid,
-            seen.bid,
-            seen.ask,
-            (now - seen.last_at).total_seconds(),
-        )
+        price = _trigger_price(desk, seen, now)
         if price is not None:
             found = judge(held, _moment(now, price), plan, state)
             sure = found is None or found.rule not in RESTING_RULES or price == float(seen.last)
@@ -202,17 +196,18 @@ def _seen_again(desk: Desk, first: Quote, held: Held, plan: Plan) -> bool:
     now, again = desk.clock.now(), quote(desk, first.symbol)
     if again is None or again.at <= first.at:
         return False  # nothing newer to look at; the next pass asks again
-    price = _trigger_price(again.last, again.mid, again.bid, again.ask, (now - again.last_at).total_seconds())
+    price = _trigger_price(desk, again, now)
     found = None if price is None else judge(held, _moment(now, price), plan, NO_STATE)
     return found is not None and found.rule in RESTING_RULES
 
 
-def _trigger_price(last: Decimal, mid: Decimal, bid: Decimal, ask: Decimal, last_age_s: float) -> float | None:
-    """The last trade where it is fresh and inside the quote, else the mid of a spread of at most 1 %, else none."""
-    trade, middle, low, high = (float(x) for x in (last, mid, bid, ask))
-    if last_age_s <= 10 and low <= trade <= high:
+def _trigger_price(desk: Desk, seen: Quote, now: datetime) -> float | None:
+    """The last trade where it is fresh and inside the quote, else the mid where its spread is narrow, else none."""
+    rules = desk.settings.exits
+    trade, middle, low, high = (float(x) for x in (seen.last, seen.mid, seen.bid, seen.ask))
+    if (now - seen.last_at).total_seconds() <= rules.trade_fresh_s and low <= trade <= high:
         return trade
-    return middle if middle > 0 and (high - low) / middle <= 0.01 else None
+    return middle if middle > 0 and (high - low) / middle <= rules.widest_quote else None
 
 
 def state_of(desk: Desk, position: Position, mark: Mark, *, flatten: bool, dead: bool, close_asked: bool) -> State:
@@ -286,7 +281,7 @@ def warn_halted(desk: Desk, working: Order) -> None:
     seen = quote(desk, working.symbol)
     if session is None or (seen is not None and seen.at > working.created_at):
         return
-    if desk.clock.now() - max(working.created_at, session.open) >= SILENCE:
+    if desk.clock.now() - max(working.created_at, session.open) >= silence(desk):
         message = f"{working.symbol}: no quotes; {working.id} rests for the reopening"
         alert_once(desk, "halted", message, symbol=working.symbol, ref=working.id, every_s=86400)
 

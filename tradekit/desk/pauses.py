@@ -5,11 +5,14 @@ from itertools import pairwise
 
 from tradekit.desk.desk import Desk
 
-SILENCE = timedelta(minutes=5)
+
+def silence(desk: Desk) -> timedelta:
+    """Without a bar for so long a symbol is halted."""
+    return timedelta(seconds=desk.settings.market.silence_s)
 
 
 def paused(desk: Desk, symbol: str, session: date) -> tuple[bool, datetime | None]:
-    """(halted now, when it last reopened in this session). A pause is a silence of 5 minutes, of 2 bars where longer.
+    """(halted now, when it last reopened in this session). A pause is a `silence`, 2 bars where longer.
 
     Without a bar today nothing is known of a pause: other rules judge stale data.
     """
@@ -17,7 +20,7 @@ def paused(desk: Desk, symbol: str, session: date) -> tuple[bool, datetime | Non
     bars = desk.market.day_bars(symbol, session, now)
     if not bars:
         return False, None
-    silence = max(SILENCE, 2 * (bars[-1].end - bars[-1].start))
-    reopened = [late.start for early, late in pairwise(bars) if late.start - early.end >= silence]
-    halted = desk.calendar.at(now) is not None and now - bars[-1].end >= silence
+    least = max(silence(desk), 2 * (bars[-1].end - bars[-1].start))
+    reopened = [late.start for early, late in pairwise(bars) if late.start - early.end >= least]
+    halted = desk.calendar.at(now) is not None and now - bars[-1].end >= least
     return halted, reopened[-1] if reopened else None

@@ -18,10 +18,6 @@ from tradekit.desk.venue import look
 from tradekit.exits import protect_reason
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position
 
-TRIES = 3
-STAYS_S = 300  # an unprotected position says so again this often
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 600.0
-
 
 def live_protection(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
     """The protect order of a position that is still working; `live`: the symbol's live orders, where they are known."""
@@ -72,9 +68,9 @@ def _place(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None
     if position is None or position.qty <= 0:
         return None
     refused = refusals(desk, position)
-    if len(refused) >= TRIES:
+    if len(refused) >= desk.settings.exits.stop_tries:
         _stay_loud(desk, position, refused[-1])
-        if desk.clock.now() - refused[-1].created_at < _pause(len(refused)):
+        if desk.clock.now() - refused[-1].created_at < _pause(desk, len(refused)):
             return None
     if through(desk, position.symbol, level):
         return _unplaceable(desk, position, level, or_sell)
@@ -133,7 +129,7 @@ def _unplaceable(desk: Desk, position: Position, level: Decimal, or_sell: bool) 
 def _refused(desk: Desk, position: Position, order: Order, level: Decimal, or_sell: bool) -> Order | None:
     if order.raw_status == "stop-through" or through(desk, position.symbol, level):
         return _unplaceable(desk, position, level, or_sell)
-    if len(refusals(desk, position)) >= TRIES:
+    if len(refusals(desk, position)) >= desk.settings.exits.stop_tries:
         _stay_loud(desk, position, order)
     return order
 
@@ -149,8 +145,10 @@ def refusals(desk: Desk, position: Position) -> list[Order]:
 
 def _stay_loud(desk: Desk, position: Position, refused: Order) -> None:
     message = f"{position.symbol}: no stop rests at the venue: {refused.error}"
-    alert_once(desk, "unprotected", message, symbol=position.symbol, ref=position.id, every_s=STAYS_S)
+    every_s = desk.settings.exits.unprotected_every_s
+    alert_once(desk, "unprotected", message, symbol=position.symbol, ref=position.id, every_s=every_s)
 
 
-def _pause(refused: int) -> timedelta:
-    return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** (refused - TRIES), LONGEST_PAUSE_S))
+def _pause(desk: Desk, refused: int) -> timedelta:
+    rules = desk.settings.exits
+    return timedelta(seconds=min(rules.stop_retry_s * 2.0 ** (refused - rules.stop_tries), rules.longest_stop_retry_s))

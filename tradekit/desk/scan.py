@@ -79,7 +79,8 @@ def scan_one(desk: Desk, strategy: "Strategy", options: ScanOptions) -> list[Can
     panel = desk.market.panel(symbols, at, strategy.lookback, day)
     panel = replace(panel, caps=tuple(desk.cap(symbol) for symbol in symbols), first=len(panel.time) - 1)
     found = judged(desk, panel, strategy.signals(panel), name, strategy.name)
-    context = desk.market.context(desk.settings.desk.benchmark, symbols, at, day, panel)
+    settings = desk.settings
+    context = desk.market.context(settings.desk.benchmark, symbols, at, day, panel, band=settings.regime.band)
     return written(desk, name, strategy.name, options, found, context, excluded)
 
 

@@ -21,8 +21,6 @@ from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, 
 from tradekit.money import dec, floor_tick
 
 LEAVING = ("exit", "liquidate")
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
-ON_OPEN_UNTIL = timedelta(minutes=2)
 
 
 def working_exit(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
@@ -55,7 +53,7 @@ def sell(
     if working_exit(desk, position) or is_dust(desk, position):
         return None
     refused = refusals(desk, position)
-    if purpose == "exit" and refused and desk.clock.now() - refused[-1].created_at < _pause(len(refused)):
+    if purpose == "exit" and refused and desk.clock.now() - refused[-1].created_at < _pause(desk, len(refused)):
         return None  # still loud, tried again later
     if over():
         raise TimeIsOver(f"{position.symbol}: the command's time is over", "the next run goes on from here")
@@ -85,8 +83,9 @@ def refusals(desk: Desk, position: Position) -> list[Order]:
     return found
 
 
-def _pause(refused: int) -> timedelta:
-    return timedelta(seconds=min(FIRST_PAUSE_S * 2.0 ** (refused - 1), LONGEST_PAUSE_S))
+def _pause(desk: Desk, refused: int) -> timedelta:
+    rules = desk.settings.exits
+    return timedelta(seconds=min(rules.retry_s * 2.0 ** (refused - 1), rules.longest_retry_s))
 
 
 def _room(desk: Desk, position: Position, because: str) -> bool:
@@ -158,7 +157,8 @@ def _on_open(desk: Desk, position: Position) -> Tif:
             hint = "ask again after the close, or leave --at-open away"
             raise UsageError(f"{position.symbol}: {desk.broker.name} has no on-open orders", hint)
         return "day"
-    late = session is not None and session.open - ON_OPEN_UNTIL <= now < session.open
+    until = timedelta(seconds=desk.settings.entry.on_open_until_s)
+    late = session is not None and session.open - until <= now < session.open
     return "day" if late else "opg"
 
 

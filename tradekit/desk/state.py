@@ -36,7 +36,6 @@ from tradekit.money import ZERO, book, dec
 if TYPE_CHECKING:  # thirty small modules that a pass with nothing to do does without
     from tradekit.risk.base import Book, HeldView
 
-RECENT_S = 300
 RESUMED_AT = "resumed_at"  # meta: the last `resume`; streaks count from here
 
 
@@ -267,7 +266,7 @@ def risk_book(
     """Everything that the risk checks look at, for entries in `symbols`; `seen` is the venue as read a moment ago."""
     from tradekit.risk.base import Book
 
-    now = desk.clock.now()
+    now, recent_s = desk.clock.now(), desk.settings.risk.recent_volume_s
     today = desk.calendar.day(now)
     session = desk.calendar.on(today)
     seen = seen or look(desk, for_entry=True)
@@ -294,7 +293,7 @@ def risk_book(
         bar_end={s: q.at for s, q in quotes.items()},
         bar_seconds={s: n for s in symbols if (n := desk.market.bar_seconds(s, today)) is not None},
         turnover=desk.market.turnover(list(symbols), today),
-        recent_volume={s: v for s in symbols if (v := desk.market.recent_volume(s, now, RECENT_S)) is not None},
+        recent_volume={s: v for s in symbols if (v := desk.market.recent_volume(s, now, recent_s)) is not None},
         halted=frozenset(symbol for symbol, (halted, _) in pauses.items() if halted),
         reopened_at={symbol: reopened for symbol, (_, reopened) in pauses.items() if reopened},
         closed_today=frozenset(trade.symbol for trade in closed),

@@ -36,8 +36,6 @@ from tradekit.schedule import SlotSpec, check, resolve_day
 
 HEALTH = "supervisor"  # the row in meta
 LONGEST_WAIT_S = 15.0  # a host that was asleep is noticed this soon after it woke up
-GRACE_S = 5.0  # a child's own time limit comes first, then SIGTERM, then SIGKILL
-BUSY_AGAIN_S = 5.0
 ANSWERS = frozenset({2, 4, 6, 9})  # a child that ends so would end so again: its next slot tries
 LANES = {"monitor-exits": "exits", "liquidate": "exits", "reconcile": "exits", "refresh-token": "logins"}
 CATCH_UP = "catch-up"  # reconcile, before anything else, after a start and after a sleep
@@ -350,7 +348,7 @@ class Supervisor:
             self.say(f"[{job.name}] cannot be started: {error.strerror}", True)
             self._died(job, f"could not be started: {error.strerror}")
             return
-        deadline = None if job.timeout_s is None else self.times()[0] + job.timeout_s + GRACE_S
+        deadline = None if job.timeout_s is None else self.times()[0] + job.timeout_s + self._grace_s
         lane.running = Running(job, child, self.desk.clock.now(), deadline)
         for fd in child.open_pipes:
             self.selector.register(fd, selectors.EVENT_READ, child)
@@ -381,7 +379,7 @@ class Supervisor:
         if one.asked:
             self._stopped(one)
         elif code == 8:  # another copy is at work: cron, a terminal, the one that a killed supervisor left
-            job.retry_at = self.times()[0] + BUSY_AGAIN_S
+            job.retry_at = self.times()[0] + self.desk.settings.supervise.busy_again_s
         elif code in (0, 3, 7) and not job.service:
             job.crashes, job.last_ok = 0, self.desk.clock.now()
             for spec in self.specs:
@@ -428,6 +426,11 @@ class Supervisor:
                 message = f"{job.name} died {job.crashes} times in a row, the last time {how}"
                 alert(self.desk, "child-broken", message, ref=job.name)
 
+    @property
+    def _grace_s(self) -> float:
+        """A child's own time limit comes first, then SIGTERM, then SIGKILL."""
+        return self.desk.settings.supervise.grace_s
+
     def _limit(self) -> None:
         """End children that are out of time: asked first, killed after that."""
         awake = self.times()[0]
@@ -435,7 +438,7 @@ class Supervisor:
             if one.deadline is not None and awake >= one.deadline:
                 one.child.end(signal.SIGTERM if not one.asked else signal.SIGKILL)
                 one.asked += 1
-                one.deadline = awake + GRACE_S
+                one.deadline = awake + self._grace_s
 
     def _stop_children(self) -> None:
         """SIGTERM to all, SIGKILL to those that are there after `stop_s`."""

@@ -13,9 +13,6 @@ from tradekit.desk.state import in_hours, is_stale, measured, quote
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.model import Position
 
-CATCH_UP = 0.5  # share of the command's time; the exits have the rest, whatever the venue does
-FROZEN_S = 300  # a symbol may be quiet for so long before anybody is told
-
 
 class CaughtUp(NamedTuple):
     """The venue's working orders, or what went wrong when it was asked."""
@@ -27,7 +24,7 @@ class CaughtUp(NamedTuple):
 def try_to_catch_up(desk: Desk) -> CaughtUp:
     """Catch up with the venue; where it fails exits are tried all the same, and the caller raises the problem last."""
     try:
-        with share(CATCH_UP):
+        with share(desk.settings.deadlines.catch_up):
             return CaughtUp(catch_up(desk), None)
     except UpstreamError as problem:
         message = f"the venue cannot be caught up with: {problem.message}; exits are tried all the same"
@@ -54,6 +51,6 @@ def warn_stale(desk: Desk, position: Position) -> None:
     if seen is None or not in_hours(desk):
         return
     age = (desk.clock.now() - seen.at).total_seconds()
-    if age > FROZEN_S and is_stale(desk, seen):
+    if age > desk.settings.exits.quiet_s and is_stale(desk, seen):
         message = f"{position.symbol}: the last price is {age / 60:.0f} minutes old; its price rules see nothing new"
         alert_once(desk, "stale-data", message, symbol=position.symbol, ref=position.id, every_s=1800)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from tradekit.strategies.base import Panel
 
 DAYS = 20
-BAND = 0.01  # up above SMA20 x 1.01, down below SMA20 x 0.99
 HALF_HOUR_S = 1800
 HALF_HOUR_SESSIONS = 20
 HALF_HOUR_MIN = 10
@@ -25,6 +24,7 @@ def context(
     at: datetime,
     session: date,
     panel: "Panel | None" = None,
+    band: float = 0.01,
 ) -> dict[str, Any]:
     """benchmark, price, trend, sma20, volatility, breadth, regime, stale.
 
@@ -44,18 +44,18 @@ def context(
         "sma20": clean(sma20),
         "volatility": clean(_volatility(closes, 365 if market.calendar.around_the_clock else 252)),
         "breadth": clean(_breadth(market, symbols, at, session, panel)),
-        "regime": regime(price, sma20),
+        "regime": regime(price, sma20, band),
         "stale": stale,
     }
 
 
-def regime(price: float | None, sma20: float | None) -> str:
-    """up, down or sideways by the distance to SMA20; unknown without both."""
+def regime(price: float | None, sma20: float | None, band: float = 0.01) -> str:
+    """up, down or sideways by the distance to SMA20, `band` as a fraction of it; unknown without both."""
     if price is None or sma20 is None:
         return "unknown"
-    if price > sma20 * (1 + BAND):
+    if price > sma20 * (1 + band):
         return "up"
-    return "down" if price < sma20 * (1 - BAND) else "sideways"
+    return "down" if price < sma20 * (1 - band) else "sideways"
 
 
 def _volatility(closes: list[float], days: int) -> float | None:

@@ -445,12 +445,12 @@ class Market:
         return surge(self, symbol, session, at)
 
     def context(self, benchmark: str | None, symbols: Sequence[str], at: datetime, session: date,
-                panel: "Panel | None" = None) -> dict[str, Any]:  # fmt: skip
-        """The benchmark's state and the breadth of `symbols` (from `panel`, where the caller has one)."""
+                panel: "Panel | None" = None, *, band: float = 0.01) -> dict[str, Any]:  # fmt: skip
+        """The benchmark's state and the breadth of `symbols` (from `panel`, where there is one); see context.py."""
         from tradekit.market.context import context
 
         self._look(at)
-        return context(self, benchmark, symbols, at, session, panel)
+        return context(self, benchmark, symbols, at, session, panel, band)
 
     def half_hour_range(self, symbol: str, session: date, at: datetime) -> tuple[float, float] | None:
         """(range of the last complete half hour, mean of that half hour in earlier sessions); see context.py."""

@@ -170,7 +170,7 @@ def _size_checks(s: RiskSettings, currency: str) -> tuple[Check, ...]:
         StrategyRisk(s.strategy_risk),
         Exposure(s.exposure, s.exposure_cap),
         BuyingPower(currency),
-        DayTrade(s.day_trade_rule, currency),
+        DayTrade(s.day_trade_rule, currency, s.legacy_equity),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tradekit.money import dec
 from tradekit.risk.base import Book, Proposal, Verdict
 from tradekit.risk.verdicts import (
     approve,
@@ -12,20 +13,19 @@ from tradekit.risk.verdicts import (
     veto,
 )
 
-LEGACY_EQUITY = 25_000  # USD: under it a margin account had three day trades in five sessions
-
 
 @dataclass(frozen=True)
 class DayTrade:
     """Vetoes what the account's day-trade regime would punish.
 
     `broker`: day trades left as the broker reports them (none reported: no limit). `legacy`: the same counter,
-    which must be known, under 25,000 of equity. `settled-cash`: buys with settled money only, so that no sale of
+    which must be known, under `legacy_equity`. `settled-cash`: buys with settled money only, so that no sale of
     the day is a good-faith violation.
     """
 
     rule: str = "broker"
     currency: str = "USD"
+    legacy_equity: float = 25_000.0  # USD: under it a margin account had three day trades in five sessions
     name = "day-trade"
 
     def check(self, entry: Proposal, book: Book) -> Verdict:
@@ -45,10 +45,10 @@ class DayTrade:
     def _legacy(self, book: Book) -> Verdict:
         if not is_positive(book.equity):
             return unknown(self.name, f"equity is {book.equity}", pack=self.rule)
-        if book.equity >= LEGACY_EQUITY:  # type: ignore[operator]
+        if book.equity >= dec(self.legacy_equity):  # type: ignore[operator]
             return approve(
                 self.name,
-                f"equity is at least {LEGACY_EQUITY:,} {self.currency}",
+                f"equity is at least {self.legacy_equity:,.0f} {self.currency}",
                 pack=self.rule,
             )
         return self._left(book)
