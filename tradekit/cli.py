@@ -155,7 +155,10 @@ GLOBAL_HELP = """Everywhere, before or after the command's name:
 """
 FORMATS = ("table", "json", "jsonl", "csv")
 NO_MEMORY = ("out of memory or processes", "free some, or raise the limits of this service")
-EXTRAS = {"uvicorn": "serve", "telegram": "bot", "PIL": "bot", "pyarrow": "parquet", "numba": "fast", "distributed": "dask", "talib": "test"}
+EXTRAS = {
+    "uvicorn": "serve", "telegram": "bot", "PIL": "bot", "pyarrow": "parquet", "numba": "fast", "distributed": "dask",
+    "talib": "test",
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

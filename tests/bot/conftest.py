@@ -1,9 +1,11 @@
 """A desk with two positions, a Bot API server and the bot as a real process."""
 
+import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.api import OWNER, TOKEN, BotApi
+from tests.bot.api import OWNER, TOKEN, BotApi, Call
 from tests.desk.world import NO_COSTS, World, decide
-from tests.process.day import clock, environment, quick
+from tests.process.day import clock, environment, quick, rows
 
 RISK = "risk:\n  min_turnover: 0\n  too_late_s: 0\n  max_positions: 6  # open positions\n  restricted: []\n"
 WHEN = "10:00:00"  # of the world's day in New York: what the desk's own commands take for now
@@ -127,3 +129,32 @@ def leaks(process: Process) -> None:
         if path.is_file():
             assert half.encode() not in path.read_bytes(), path
     assert os.environ.get("TRADEKIT_SECRET_TELEGRAM_TOKEN") is None
+
+
+# what tests look at
+
+ACTS = "SELECT data FROM events WHERE kind = 'bot.act' ORDER BY rowid"
+SELLS = "SELECT symbol, count(*) FROM orders WHERE side = 'sell' AND purpose = 'liquidate' GROUP BY symbol"
+
+
+def sells(desk: Path) -> list[tuple]:
+    """How many orders that a person asked for were written down, by symbol."""
+    return rows(desk / "desk.db", SELLS)
+
+
+def acts(desk: Path) -> list[dict]:
+    """What people did, as the events tell it."""
+    return [json.loads(text) for (text,) in rows(desk / "desk.db", ACTS)]
+
+
+def question(api: BotApi, text: str = "/close aaa") -> Call:
+    """Ask, and wait for the question with its buttons; its message's call."""
+    return api.next_call("sendMessage", lambda: api.say(text))
+
+
+def change(path: Path, sql: str) -> None:
+    """Change a database behind the bot's back."""
+    db = sqlite3.connect(path, timeout=10)
+    with db:
+        db.execute(sql)
+    db.close()

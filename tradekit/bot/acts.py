@@ -1,0 +1,115 @@
+"""Words that trade or change something: the question that comes first, the command that is run, what is told of it."""
+
+from collections.abc import Callable, Sequence
+
+from tradekit.bot.children import Done
+from tradekit.bot.looks import Bot, failed, plainly
+from tradekit.bot.memory import Shown
+from tradekit.bot.vocabulary import KEY, SECTIONS
+from tradekit.bot.words import Text, table
+from tradekit.config import BotSettings, Settings
+from tradekit.desk.desk import Desk
+from tradekit.errors import ConfigError, UsageError
+
+
+def check_key(said: BotSettings, key: str) -> None:
+    """Raises UsageError for a setting that the chat may not change."""
+    if key not in said.settable or key.partition(".")[0] not in SECTIONS:
+        raise UsageError(f"{key} may not be changed from here", "/settings lists what may (bot.settable in desk.yaml)")
+
+
+def check_settable(settings: Settings, place: Callable[..., str]) -> None:
+    """Raises ConfigError where bot.settable names what never may be changed by chat."""
+    for key in settings.bot.settable:
+        if key.partition(".")[0] not in SECTIONS or not KEY.fullmatch(key):
+            raise ConfigError(
+                f"{place('bot', 'settable')}: {key!r} may not be changed by chat",
+                f"bot.settable holds keys of {', '.join(SECTIONS)}",
+            )
+
+
+def held(desk: Desk, symbol: str | None = None) -> tuple[Shown, ...]:
+    """The open positions (of a symbol) as a question shows them."""
+    return tuple(
+        Shown(p.id, p.symbol, plainly(p.qty)) for p in desk.store.positions.open() if symbol in (None, p.symbol)
+    )
+
+
+def halts(desk: Desk) -> tuple[Shown, ...]:
+    """The halts in force as a question shows them."""
+    return tuple(Shown(halt.id) for halt in desk.store.halts.open())
+
+
+def question(desk: Desk, what: str, shown: Sequence[Shown]) -> str:
+    """What is asked before a word that trades is carried out."""
+    if what == "resume":
+        lines = [f"{halt.kind}: {halt.reason}" for halt in desk.store.halts.open()]
+        return "Lift these halts? Entries go on, streaks and the drawdown count from now on.\n" + "\n".join(lines)
+    currency, lines = desk.settings.desk.currency, []
+    by_id = {position.id: position for position in desk.store.positions.open()}
+    for one in shown:
+        position = by_id.get(one.id)
+        line = f"{one.qty} {one.symbol}"
+        if position is not None:
+            line += f", paid {plainly(position.avg_price)}"
+            if position.unrealized is not None:
+                line += f", open P&L {plainly(round(position.unrealized, 2))} {currency}"
+        lines.append(line)
+    entries = [o.symbol for o in desk.store.orders.live() if o.purpose == "entry"]
+    if what == "liquidate" and entries:
+        lines.append(f"and take back the entries in {', '.join(sorted(set(entries)))}")
+    paper = " (paper)" if desk.settings.desk.broker == "paper" else ""
+    return f"Sell now{paper}?\n" + "\n".join(lines)
+
+
+async def halt(bot: Bot, user_id: int, words: tuple[str, ...]) -> Done:
+    """The kill switch."""
+    said = f": {words[0]}" if words else ""
+    return await bot.run(["halt", f"--reason=telegram user {user_id}{said}"], act=True)
+
+
+async def change(bot: Bot, words: tuple[str, ...]) -> Done:
+    """A setting, through the same door as on the command line."""
+    check_key(bot.said, words[0])
+    return await bot.run(["config", "set", "--", *words], act=True)
+
+
+async def scan(bot: Bot, words: tuple[str, ...]) -> Done:
+    """A scan now."""
+    return await bot.run(["scan", f"--type={words[0]}"], act=True)
+
+
+async def sell(bot: Bot, what: str, shown: Sequence[Shown], *, again: bool) -> Done:
+    """Sell what the question showed and is still there. `again`: an earlier process may have begun it."""
+    still = {one.id for one in held(bot.desk)}
+    symbols = [one.symbol for one in shown if one.id in still]
+    if what == "liquidate" and not again:
+        return await bot.run(["liquidate", "--all"], act=True)
+    if not symbols:
+        return Done(0, "[]", "it is sold already")
+    return await bot.run(["liquidate", "--", *symbols], act=True)
+
+
+def told(name: str, done: Done) -> list[Text]:
+    """What became of an act."""
+    if not done.well:
+        return [part for part in failed(name, done) if isinstance(part, Text)]
+    rows, talk = done.records(), done.talk()
+    parts = []
+    if name in ("close", "liquidate") and rows:
+        columns = {"symbol": "symbol", "qty": "qty", "type": "type", "status": "status", "avg_price": "at"}
+        parts.append(Text(table(rows, columns), mono=True))
+    elif name == "scan":
+        passed = [row for row in rows if row.get("passed")]
+        parts.append(Text(f"{len(passed)} candidates passed"))
+        if passed:
+            columns = {"symbol": "symbol", "score": "score", "price": "price", "strategy": "strategy"}
+            parts.append(Text(table(passed, columns), mono=True))
+    elif name == "halt":
+        parts.append(Text("halted: no entry from now on; exits go on. /resume lifts it"))
+    elif name == "resume":
+        parts.append(Text(f"{len(rows)} halts lifted" if rows else "no halt was open"))
+    elif name == "set" and rows:
+        parts.append(Text(f"{rows[0].get('key')} is now {rows[0].get('value')}"))
+    parts += [Text("\n".join(talk))] if talk else []
+    return parts or [Text("done")]
