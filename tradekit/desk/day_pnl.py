@@ -84,10 +84,11 @@ def _changes(desk: Desk, start: Session | None, today: date, until: datetime | N
 
 
 def _of_fill(desk: Desk, fill: Fill) -> Change:
-    from tradekit.store.fold import cash_of_move, from_fill
+    from tradekit.store.fold import cash_of, from_fill
 
-    move = from_fill(fill, currency=desk.settings.desk.currency)  # a fee in the coin itself takes from the quantity
-    return Change(fill.at, fill.symbol, move.qty if fill.side == "buy" else -move.qty, cash_of_move(move))
+    currency = desk.settings.desk.currency
+    move = from_fill(fill, currency=currency)  # a fee in the coin itself takes from the quantity
+    return Change(fill.at, fill.symbol, move.qty if fill.side == "buy" else -move.qty, cash_of(fill, currency=currency))
 
 
 def _taken_over(moved: Adjustment, price: Decimal) -> Change:
