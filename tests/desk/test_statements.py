@@ -1,11 +1,13 @@
 """Statements of several brokers as fills; real ones from ../shared/truth where they are there."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.make import D
 from tradekit.desk.statements import parse_columns, read_statement
@@ -123,3 +125,65 @@ def test_a_plain_csv_with_a_map():
         read("symbol,side,qty,price,date\nAAPL,buy,1,dear,2026-02-13\n")
     with pytest.raises(UsageError, match="not a time"):
         read("symbol,side,qty,price,date\nAAPL,buy,1,10,soon\n")
+
+
+ZONES = ("America/New_York", "Europe/London", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
+changes = st.sampled_from(
+    [
+        datetime(2026, 3, 8, 2),
+        datetime(2026, 11, 1, 1),
+        datetime(2026, 10, 4, 2),
+        datetime(2011, 12, 30),
+        datetime(2026, 10, 25),
+    ]
+)
+walls = st.one_of(
+    st.datetimes(datetime(1980, 1, 1), datetime(2050, 1, 1)),
+    st.builds(lambda at, seconds: at + timedelta(seconds=seconds), changes, st.integers(-90_000, 90_000)),
+)
+
+
+@given(st.sampled_from(ZONES), st.lists(walls, min_size=1, max_size=8))
+def test_times_in_a_zone_are_those_that_the_zone_says(zone, times):
+    """Offsets are looked up once an hour; days of change, half-hour shifts and a day that never was included."""
+    here = ZoneInfo(zone)
+    text = "id,date,symbol,side,qty,price\n"
+    text += "".join(f"{n},{wall.isoformat(' ')},AAPL,buy,1,10\n" for n, wall in enumerate(times))
+    text += "".join(f"z{n},{wall.isoformat()}Z,AAPL,buy,1,10\n" for n, wall in enumerate(times))
+    expected = {f"csv-{n}": wall.replace(tzinfo=here).astimezone(UTC) for n, wall in enumerate(times)}
+    expected |= {f"csv-z{n}": wall.replace(tzinfo=UTC) for n, wall in enumerate(times)}
+    fills = read_statement(text, zone=here).fills
+    assert {fill.broker_fill_id: fill.at for fill in fills} == expected
+    assert all(fill.session == fill.at.astimezone(here).date() for fill in fills)
+    assert fills == sorted(fills, key=lambda fill: fill.at)
+
+
+def test_cells_may_be_missing_too_many_or_elsewhere():
+    text = (
+        " Trade_ID , ID ,Date,Symbol,Side,Qty,Price,Commission\n"
+        "7,8,2026-02-13 09:35:00,AAPL,buy,1,$10.50\n"  # no commission
+        ",9,2026-02-13 09:36:00, aapl ,SOLD ,(2),10,-0.35,what,else\n\n"  # one id is empty; then a blank line
+        ",,2026-02-13 09:37:00,AAPL,buy,1,10,0.2\n"
+        "1,,2026-02-13 09:38:00,-,buy,1,10,0.2\n"
+        "1,,2026-02-13 09:38:00,AAPL,dividend,1,10,0.2\n"
+    )
+    found = read(text)
+    ids = [fill.broker_fill_id for fill in found.fills]
+    assert ids[:2] == ["csv-8", "csv-9"]
+    assert len(ids[2]) == len("csv-") + 16  # a name from the row itself
+    assert [(f.side, f.qty, f.price, f.fee) for f in found.fills] == [
+        ("buy", 1, D("10.5"), 0),
+        ("sell", 2, 10, D("0.35")),
+        ("buy", 1, 10, D("0.2")),
+    ]
+    assert found.left_out == {"buy": 1, "dividend": 1}
+
+
+def test_a_bad_row_at_the_end_of_a_file_books_nothing(new_desk, line, tmp_path):
+    home, file = new_desk(), tmp_path / "fills.csv"
+    rows = [f"{n},2026-02-13 09:35:{n:02d},AAPL,buy,1,10" for n in range(40)]
+    for bad in ("x,2026-02-13 09:36:00,AAPL,buy,1,0", "x,soon,AAPL,buy,1,10"):
+        file.write_text("id,date,symbol,side,qty,price\n" + "\n".join([*rows, bad]) + "\n")
+        done = line("data", "import-fills", file, "-C", home)
+        assert (done.returncode, "row 41" in done.stderr) == (2, True)
+        assert json.loads(line("positions", "--json", "-C", home).stdout) == []

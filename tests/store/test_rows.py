@@ -1,6 +1,7 @@
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from tests import make
 from tests.make import D, at
 from tradekit.errors import UsageError
+from tradekit.model import Mark
+from tradekit.money import plain, real
 from tradekit.store import schema
 from tradekit.store.positions import Positions
-from tradekit.store.rows import time_of, time_text
+from tradekit.store.rows import codec, time_of, time_text
 from tradekit.store.table import Table
 
 RECORDS = [
@@ -103,3 +106,47 @@ def test_nan_is_unknown(store):
 def test_decimals_of_the_maker_are_decimals():
     assert make.make_fill(price="100.25").price == D("100.25")
     assert isinstance(make.make_order().qty, Decimal)
+
+
+numbers = st.one_of(
+    st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**8), max_value=10**8),
+    st.sampled_from([D(0), D("-0"), D("1E+2"), D("0.1"), D("1e-300"), D("1e300"), D("1234567890.12345"), D("1E-400")]),
+    st.sampled_from([D("1.2345678901234567"), D("NaN"), D("1e400")]),  # no double holds those
+)
+zones = st.sampled_from([UTC, ZoneInfo("Asia/Tokyo")])
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=zones)
+
+
+@given(st.lists(st.tuples(numbers, numbers, moments, st.one_of(st.none(), numbers)), max_size=5))
+def test_many_rows_at_once_are_the_rows_one_by_one(facts):
+    """Columns are converted as a whole: the same values, the same refusals."""
+    marks = [
+        make.make_mark(position_id=str(n), last_price=a, high=b, at=when, judged_to=at(n), low=c, target_hit=n % 2 == 0)
+        for n, (a, b, when, c) in enumerate(facts)
+    ]
+    own = codec(Mark)
+    try:
+        expected = [own.row(mark) for mark in marks]
+    except UsageError:
+        with pytest.raises(UsageError, match="more than 15"):
+            own.rows(marks)
+        return
+    assert repr(own.rows(marks)) == repr(expected)
+
+
+@given(numbers)
+def test_a_number_is_refused_where_its_double_is_another_one(number):
+    value = float(number)
+    if Decimal(repr(value)) == number:
+        assert real(number) == value
+    else:
+        with pytest.raises(UsageError, match="more than 15"):
+            real(number)
+
+
+@given(st.integers(-(10**20), 10**20), st.integers(-12, 6))
+def test_plain_numbers_have_neither_zeros_at_the_end_nor_an_exponent(digits, exponent):
+    shown = plain(D(digits).scaleb(exponent))
+    assert shown == D(digits).scaleb(exponent)
+    assert "E+" not in str(shown)
+    assert "." not in str(shown) or "E" in str(shown) or not str(shown).endswith("0")

@@ -7,6 +7,8 @@ import typer
 
 from tradekit.errors import UsageError
 
+MANY = 50_000  # fills from which on it is worth a progress bar
+
 
 def import_fills(
     ctx: typer.Context,
@@ -19,12 +21,14 @@ def import_fills(
 ) -> None:
     """Fills in, from brokers' statements: IBKR activity CSV and Flex XML, Schwab, Alpaca, Kraken ledgers, any CSV.
 
-    Safe to run twice: a fill that is booked is not booked again. Rows that are no fills are counted and left out.
+    Safe to run twice, and to interrupt: a fill that is booked is not booked again. Rows that are no fills are counted
+    and left out; a row that cannot be read is named, and then nothing is written.
     """
     from zoneinfo import ZoneInfo
 
     from tradekit.commands._context import read_settings, recorded
     from tradekit.commands._output import show
+    from tradekit.commands._progress import progress_bar
     from tradekit.desk.statements import in_order, parse_columns, read_statement
 
     settings = read_settings(ctx.obj).settings
@@ -42,8 +46,10 @@ def import_fills(
         statements.append(read_statement(text, zone=here, columns=wanted, currency=settings.desk.currency))
     new: int | None = None
     if not dry_run:
-        with recorded(ctx.obj, "data import-fills") as store:
-            new = store.book_fills(in_order(statements))
+        fills = in_order(statements)
+        silent = ctx.obj.quiet or len(fills) < MANY
+        with recorded(ctx.obj, "data import-fills") as store, progress_bar("import-fills", quiet=silent) as progress:
+            new = store.book_fills(fills, progress)
     rows = [
         {"file": path.name, "kind": each.kind, "fills": len(each.fills),
          "first": each.fills[0].session if each.fills else None, "last": each.fills[-1].session if each.fills else None,

@@ -5,13 +5,13 @@ the file's order (Schwab's newest first is turned round). Ids come from the stat
 """
 
 import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2s
-from typing import Any, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -33,6 +33,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 }
 BUYS = frozenset({"buy", "b", "bot", "bought", "reinvest shares", "buy to open", "buy to close"})
 SELLS = frozenset({"sell", "s", "sld", "sold", "sell short", "sell_short", "sell to open", "sell to close"})
+REMEMBERED = 100_000  # texts of numbers
 MONEY = frozenset({"USD", "EUR", "GBP", "CAD", "JPY", "CHF", "AUD", "USDT", "USDC"})
 
 
@@ -50,26 +51,23 @@ def read_statement(
     """The fills of a statement; `columns` maps our fields to a plain CSV's. UsageError names the row and the field."""
     left_out: Counter[str] = Counter()
     head = text.lstrip("\ufeff \r\n")[:400]
-    if columns:
-        kind, rows = "csv", _csv_rows(text)
+    wanted = columns or {}
+    if wanted:
+        kind, rows = "csv", _csv_rows(text, wanted)
     elif head.startswith("<"):
-        kind, rows = "ibkr-flex", _flex_rows(text)
+        kind, rows = "ibkr-flex", _dict_rows(_flex_rows(text), owed=True)
     elif head.startswith(("[", "{")):
-        kind, rows = "alpaca", _alpaca_rows(text, left_out)
+        kind, rows = "alpaca", _dict_rows(_alpaca_rows(text, left_out))
     elif '"refid"' in head or ",refid," in head:
-        kind, rows = "kraken-ledgers", _kraken_rows(text, left_out)
+        kind, rows = "kraken-ledgers", _dict_rows(_kraken_rows(text, left_out))
     elif ",Header," in text:
         kind, rows = "ibkr-activity", _activity_rows(text, left_out)
+    elif "fees & comm" in _header(text):
+        kind, rows = "schwab", reversed(list(_csv_rows(text, wanted)))
     else:
-        rows = _csv_rows(text)
-        kind = "schwab" if rows and "fees & comm" in rows[0] else "csv"
-        rows = rows[::-1] if kind == "schwab" else rows
-    found, seen = [], Counter[str]()
-    for n, row in enumerate(rows, 1):
-        fill = _fill(row, n, kind, zone, columns or {}, currency, seen, left_out)
-        if fill is not None:
-            found.append(fill)
-    found.sort(key=lambda fill: fill.at)
+        kind, rows = "csv", _csv_rows(text, wanted)
+    found = _fills(rows, kind, zone, currency, left_out)
+    found.sort(key=attrgetter("at"))
     return Statement(kind, found, left_out)
 
 
@@ -84,31 +82,87 @@ def parse_columns(words: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _csv_rows(text: str) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
-    return [
-        {name.strip().lower(): (cell or "").strip() for name, cell in row.items() if isinstance(name, str)}
-        for row in reader
-    ]
+class Columns:
+    """Where a header has our fields. `pick` takes their cells out of a row that ends with an empty one."""
+
+    def __init__(self, header: Sequence[str], wanted: Mapping[str, str], owed: bool = False) -> None:
+        self.width = len(header)
+        places = {name: i for i, name in enumerate(header)}
+        found = [_places(name, places, wanted) for name in FIELDS]
+        self.pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(*(each[0] for each in found))
+        self.spare = [(i, each[1:]) for i, each in enumerate(found) if len(each) > 1]
+        self.asset = [places[name] for name in ("fee asset", "ibcommissioncurrency") if name in places]
+        self.zone = places.get("zone", -1)
+        self.fees = _Fees(owed, "commission" in places)
 
 
-def _activity_rows(text: str, left_out: Counter[str]) -> list[dict[str, str]]:
+def _places(name: str, places: Mapping[str, int], wanted: Mapping[str, str]) -> list[int]:
+    """The columns that can hold a field, the first one that is not empty does; -1, the empty cell, without one."""
+    if name in wanted:
+        column = wanted[name].lower()
+        if column not in places:
+            raise UsageError(f"--map {name}={wanted[name]}: no such column", f"there are: {', '.join(places)}")
+        return [places[column]]
+    return [places[known] for known in (name, *KNOWN[name]) if known in places] or [-1]
+
+
+Rows = Iterable[tuple[Columns, list[str]]]
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines with their ends; StringIO would make a copy of four bytes a character."""
+    start = 0
+    while (end := text.find("\n", start) + 1) > 0:
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]
+
+
+def _header(text: str) -> list[str]:
+    return [name.strip().lower() for name in next(csv.reader(_lines(text.lstrip("\ufeff"))), [])]
+
+
+def _csv_rows(text: str, wanted: Mapping[str, str]) -> Iterator[tuple[Columns, list[str]]]:
+    reader = csv.reader(_lines(text.lstrip("\ufeff")))
+    header = [name.strip().lower() for name in next(reader, [])]
+    columns: Columns | None = None
+    for cells in reader:
+        if cells:
+            columns = columns or Columns(header, wanted)
+            yield columns, cells
+
+
+def _dict_rows(rows: Iterable[Mapping[str, str]], owed: bool = False) -> Iterator[tuple[Columns, list[str]]]:
+    known: dict[tuple[str, ...], Columns] = {}
+    for row in rows:
+        header = tuple(row)
+        if header not in known:
+            known[header] = Columns(header, {}, owed)
+        yield known[header], list(row.values())
+
+
+def _activity_rows(text: str, left_out: Counter[str]) -> Iterator[tuple[Columns, list[str]]]:
     """IBKR's activity statement: sections, each with its own header line; trades are in one of two of them."""
-    header: dict[str, list[str]] = {}
-    found = []
-    for cells in csv.reader(io.StringIO(text.lstrip("\ufeff"))):
+    known: dict[str, tuple[Columns, int]] = {}
+    for cells in csv.reader(_lines(text.lstrip("\ufeff"))):
         if len(cells) < 3:
             continue
         section, what = cells[0], cells[1]
+        if section not in ("Trades", "Transaction History"):
+            continue
         if what == "Header":
-            header[section] = [cell.strip().lower() for cell in cells[2:]]
-        elif what == "Data" and section in ("Trades", "Transaction History"):
-            row = dict(zip(header.get(section, []), (cell.strip() for cell in cells[2:]), strict=False))
-            if row.get("datadiscriminator", "Order") not in ("Order", "Trade"):
-                left_out[f"{section}: {row['datadiscriminator']}"] += 1
-                continue
-            found.append(row)
-    return found
+            header = [cell.strip().lower() for cell in cells[2:]]
+            level = header.index("datadiscriminator") if "datadiscriminator" in header else -1
+            known[section] = Columns(header, {}, owed=True), level
+        elif what == "Data" and section in known:
+            columns, level = known[section]
+            row = cells[2:]
+            word = row[level].strip() if 0 <= level < len(row) else "Order"
+            if word in ("Order", "Trade"):
+                yield columns, row
+            else:
+                left_out[f"{section}: {word}"] += 1
 
 
 def _flex_rows(text: str) -> list[dict[str, str]]:
@@ -143,7 +197,12 @@ def _alpaca_rows(text: str, left_out: Counter[str]) -> list[dict[str, str]]:
 def _kraken_rows(text: str, left_out: Counter[str]) -> list[dict[str, str]]:
     """A trade is two lines of one refid: what came and what went. Kraken's fees are in the asset of their line."""
     pairs: dict[str, list[dict[str, str]]] = {}
-    for row in _csv_rows(text):
+    reader = csv.reader(_lines(text.lstrip("\ufeff")))
+    header = [name.strip().lower() for name in next(reader, [])]
+    for cells in reader:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        if not row:
+            continue
         if row.get("type") == "trade":
             pairs.setdefault(row["refid"], []).append(row)
         else:
@@ -175,62 +234,161 @@ def _asset(name: str) -> str:
     return "BTC" if short == "XBT" else short
 
 
-def _fill(
-    row: Mapping[str, str],
-    n: int,
-    kind: str,
-    zone: ZoneInfo,
-    columns: Mapping[str, str],
-    currency: str,
-    seen: Counter[str],
-    left_out: Counter[str],
-) -> Fill | None:
-    got = {name: _field(row, name, columns) for name in FIELDS}
-    qty = _number(got["qty"])
-    side = _side(got["side"], qty)
-    if side is None or not qty or not got["symbol"] or got["symbol"] == "-":
-        left_out[(got["side"] or "no trade").lower()] += 1
-        return None
-    price = _number(got["price"])
-    if price is None or price < 0:
-        raise UsageError(f"row {n}: {got['symbol']}: price {got['price']!r} is not a number", "mend the row, or --map")
-    at = _time(got["at"], n, ZoneInfo("UTC") if row.get("zone") == "UTC" else zone)
-    identity = got["id"] or _hashed(got)
-    seen[identity] += 1
-    if seen[identity] > 1 and not got["id"]:
-        identity += f"-{seen[identity]}"  # two equal rows are two fills
-    fee = _number(got["fee"]) or ZERO
-    return Fill(
-        id=fill_id(f"{kind}-{identity}"),
-        broker_fill_id=f"{kind}-{identity}",
-        order_id=None,
-        at=at,
-        symbol=got["symbol"].upper(),
-        side="buy" if side == "buy" else "sell",
-        qty=wire(abs(qty)),
-        price=wire(price),
-        fee=wire(-fee if kind.startswith("ibkr") or fee < 0 and "commission" in row else abs(fee)),
-        fee_asset=row.get("fee asset") or row.get("ibcommissioncurrency") or currency,
-        fee_estimated=False,
-        session=at.astimezone(zone).date(),
-    )
+def _fills(rows: Rows, kind: str, zone: ZoneInfo, currency: str, left_out: Counter[str]) -> list[Fill]:
+    """The fills of rows. What texts mean is looked up once for each text: a statement says the same over and over."""
+    numbers, sizes, sides, symbols = _Numbers(), _Sizes(), _Sides(), _Symbols()
+    local, universal = _Times(zone, zone), _Times(ZoneInfo("UTC"), zone)
+    equal: Counter[str] = Counter()
+    found: list[Fill] = []
+    for n, (columns, cells) in enumerate(rows, 1):
+        if len(cells) < columns.width:
+            cells.extend([""] * (columns.width - len(cells)))
+        cells.append("")
+        got = columns.pick(cells)
+        if columns.spare:
+            got = _filled(got, columns, cells)
+        name, when, shown, word, amount, price_text, paid = got
+        qty, side, symbol = numbers[amount], sides[word], symbols[shown]
+        if side == "" and qty:
+            side = "buy" if qty > 0 else "sell"  # a signed quantity says it
+        if not side or not qty or not symbol:
+            left_out[(word.strip() or "no trade").lower()] += 1
+            continue
+        price = numbers[price_text]
+        if price is None or price <= 0:
+            text = price_text.strip()
+            raise UsageError(
+                f"row {n}: {shown.strip()}: price {text!r} is not a number above 0", "mend the row, or --map"
+            )
+        times = universal if columns.zone >= 0 and cells[columns.zone] == "UTC" else local
+        at, session = times.read(when, n)
+        asset = currency
+        if columns.asset:
+            asset = next((cells[i].strip() for i in columns.asset if cells[i].strip()), currency)
+        id = f"{kind}-{name.strip() or _hashed(got, equal)}"
+        found.append(
+            Fill(
+                id=fill_id(id), broker_fill_id=id, order_id=None, at=at, symbol=symbol,
+                side="buy" if side == "buy" else "sell", qty=sizes[amount], price=price, fee=columns.fees[paid],
+                fee_asset=asset, fee_estimated=False, session=session,
+            )
+        )  # fmt: skip
+    return found
 
 
-def _field(row: Mapping[str, str], name: str, columns: Mapping[str, str]) -> str:
-    if name in columns:
-        if columns[name].lower() not in row:
-            raise UsageError(f"--map {name}={columns[name]}: no such column", f"there are: {', '.join(row)}")
-        return row[columns[name].lower()]
-    return next((row[known] for known in (name, *KNOWN[name]) if row.get(known)), "")
+def _filled(got: Sequence[str], columns: Columns, cells: Sequence[str]) -> tuple[str, ...]:
+    """With the cells of other columns that can hold a field where the first is empty."""
+    texts = list(got)
+    for i, others in columns.spare:
+        if not texts[i].strip():
+            texts[i] = next((cells[k] for k in others if cells[k].strip()), "")
+    return tuple(texts)
 
 
-def _side(text: str, qty: Decimal | None) -> str | None:
-    word = text.strip().lower()
-    if word in BUYS or word in SELLS:
-        return "buy" if word in BUYS else "sell"
-    if not word and qty:  # a signed quantity says it
-        return "buy" if qty > 0 else "sell"
-    return None
+class _Numbers(dict[str, Decimal | None]):
+    """Texts as Decimal with the 15 digits that the store keeps; None for what is no number."""
+
+    def __missing__(self, text: str) -> Decimal | None:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        number = _number(text)
+        found = self[text] = None if number is None else wire(number)
+        return found
+
+
+class _Sizes(dict[str, Decimal]):
+    """Texts that are numbers without their sign."""
+
+    def __missing__(self, text: str) -> Decimal:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        found = self[text] = abs(wire(_number(text) or ZERO))
+        return found
+
+
+class _Fees(dict[str, Decimal]):
+    """Texts as fees, 0 for none: what was paid is above 0, a rebate below where the statement's sign says so.
+
+    `owed`: IBKR's are below 0 where money was paid; a column named commission (`signed`) uses both signs.
+    """
+
+    def __init__(self, owed: bool, signed: bool) -> None:
+        super().__init__()
+        self._owed, self._signed = owed, signed
+
+    def __missing__(self, text: str) -> Decimal:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        fee = wire(_number(text) or ZERO)
+        found = self[text] = -fee if self._owed or (fee < 0 and self._signed) else abs(fee)
+        return found
+
+
+class _Sides(dict[str, str | None]):
+    """Words as buy or sell; empty where there is no word, None for one that is no trade."""
+
+    def __missing__(self, text: str) -> str | None:
+        word = text.strip().lower()
+        found = self[text] = "buy" if word in BUYS else "sell" if word in SELLS else None if word else ""
+        return found
+
+
+class _Symbols(dict[str, str | None]):
+    """Symbols as we write them; None for an empty cell or a dash."""
+
+    def __missing__(self, text: str) -> str | None:
+        word = text.strip().upper()
+        found = self[text] = None if word in ("", "-") else word
+        return found
+
+
+class _Times:
+    """Texts as UTC times with their session's date in `home`; texts without a zone are in `zone`.
+
+    The zone's offset and the session are looked up once an hour of the wall clock; hours in which one of them
+    changes are read one by one.
+    """
+
+    def __init__(self, zone: ZoneInfo, home: ZoneInfo) -> None:
+        self._zone, self._home = zone, home
+        self._hours: dict[int, tuple[timedelta, date] | None] = {}  # of the wall clock
+        self._days: dict[int, date | None] = {}  # sessions by UTC hours
+
+    def read(self, text: str, n: int) -> tuple[datetime, date]:
+        """(time, session) of row `n`. UsageError for what is not a time."""
+        if len(text) > 10:
+            try:
+                wall = datetime.fromisoformat(text)
+            except ValueError:
+                pass
+            else:
+                if wall.tzinfo is None:
+                    hour = wall.toordinal() * 24 + wall.hour
+                    if hour not in self._hours:
+                        self._hours[hour] = self._hour(wall.replace(minute=0, second=0, microsecond=0))
+                    known = self._hours[hour]
+                    if known is not None:
+                        return (wall - known[0]).replace(tzinfo=UTC), known[1]
+                else:
+                    at = wall.astimezone(UTC)
+                    hour = at.toordinal() * 24 + at.hour
+                    if hour not in self._days:
+                        self._days[hour] = self._day(at.replace(minute=0, second=0, microsecond=0))
+                    return at, self._days[hour] or at.astimezone(self._home).date()
+        at = _time(text, n, self._zone)
+        return at, at.astimezone(self._home).date()
+
+    def _hour(self, start: datetime) -> tuple[timedelta, date] | None:
+        ends = start, start + timedelta(hours=1, microseconds=-1)
+        first, last = (wall.replace(tzinfo=self._zone).astimezone(UTC) for wall in ends)
+        offset, session = start - first.replace(tzinfo=None), first.astimezone(self._home).date()
+        same = last - first == ends[1] - ends[0] and last.astimezone(self._home).date() == session
+        return (offset, session) if same else None
+
+    def _day(self, start: datetime) -> date | None:
+        last = start + timedelta(hours=1, microseconds=-1)
+        first, other = (at.astimezone(self._home).date() for at in (start, last))
+        return first if first == other else None
 
 
 def _number(text: str) -> Decimal | None:
@@ -267,11 +425,16 @@ def _time(text: str, n: int, zone: ZoneInfo) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
-def _hashed(got: Mapping[str, Any]) -> str:
-    text = "|".join(str(got[name]) for name in FIELDS)
-    return blake2s(text.encode(), digest_size=8).hexdigest()
+def _hashed(got: Sequence[str], equal: Counter[str]) -> str:
+    """An id from the row itself; two equal rows are two fills."""
+    text = "|".join(cell.strip() for cell in got)
+    found = blake2s(text.encode(), digest_size=8).hexdigest()
+    equal[found] += 1
+    return found if equal[found] == 1 else f"{found}-{equal[found]}"
 
 
-def in_order(statements: Sequence[Statement]) -> Iterator[Fill]:
+def in_order(statements: Sequence[Statement]) -> list[Fill]:
     """The fills of several statements, oldest first."""
-    yield from sorted((fill for each in statements for fill in each.fills), key=lambda fill: fill.at)
+    if len(statements) == 1:
+        return statements[0].fills
+    return sorted((fill for each in statements for fill in each.fills), key=attrgetter("at"))

@@ -3,6 +3,7 @@
 Each booking folds the symbol again from the start of the episode that it falls into; nothing before can change.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -11,14 +12,39 @@ import msgspec
 
 from tradekit.errors import UsageError
 from tradekit.model import Adjustment, Fill, Mark, Order, Position, Record, Trade
-from tradekit.money import ZERO, book, dec, wire
+from tradekit.money import ZERO, book, dec, plain, real, wire
 from tradekit.store.connection import Db
-from tradekit.store.fold import Episode, Move, Opening, cash_of, cash_of_adjustment, fold, from_adjustment, from_fill
+from tradekit.store.fold import (
+    NOTHING_SAID,
+    Episode,
+    Move,
+    Opening,
+    cash_of,
+    cash_of_adjustment,
+    fold,
+    from_adjustment,
+    from_fill,
+)
 from tradekit.store.orders import status_after_fill, totals
-from tradekit.store.rows import codec, json_of, json_text, time_of, time_text
+from tradekit.store.rows import Convert, codec, json_of, json_text, time_of, time_text, written
 from tradekit.store.trades import trade_codec
 
 LEVELS = ("stop_price", "target_price", "initial_stop")
+
+
+POSITION = (
+    "id", "symbol", "side", "qty", "avg_price", "cost", "opened_at", "session", "closed_at", "strategy", "cap",
+    "intent", "plan", "stop_price", "target_price", "initial_stop", "decision_id", "master",
+)  # fmt: skip
+FOLDED = POSITION.index("strategy")  # the columns before it follow from the fold, the others from the opening
+INITIAL_STOP = POSITION.index("initial_stop")
+POSITION_WRITERS: tuple[tuple[int, Convert], ...] = (
+    *((POSITION.index(name), real) for name in ("qty", "avg_price", "cost")),
+    *((POSITION.index(name), time_text) for name in ("opened_at", "closed_at")),
+    (POSITION.index("session"), date.isoformat),
+)
+POSITION_INSERT = f"INSERT INTO positions ({', '.join(POSITION)}) VALUES ({', '.join('?' * len(POSITION))})"
+POSITION_UPDATE = f"UPDATE positions SET {', '.join(f'{name} = ?' for name in POSITION[1:FOLDED])} WHERE id = ?"
 
 
 class Booked(Record, frozen=True, kw_only=True):
@@ -30,7 +56,7 @@ class Booked(Record, frozen=True, kw_only=True):
     amended: bool = False  # a trade that was written before has changed
 
 
-class _Old(NamedTuple):
+class Old(NamedTuple):
     id: str
     opened_at: datetime
     initial_stop: Decimal | None
@@ -49,7 +75,7 @@ class Booking:
         if not self.insert_fill(fill, opens):
             return False, None, False, None
         if fill.order_id is not None:
-            self._fill_order(fill.order_id)
+            self.fill_order(fill.order_id)
         self.add_cash(cash_of(fill, currency=self._currency))
         return (True, *self.refold(fill.symbol, fill.at, fill.broker_fill_id))
 
@@ -94,7 +120,7 @@ class Booking:
                 self._drop_trade(episode.id, before)
                 held = episode.id if trigger in episode.moves else None
                 continue
-            trade = self._trade(episode, initial)
+            trade = trade_of(episode, self.mark(episode.id), initial, currency=self._currency)
             if trade != before.get(episode.id):
                 amended = amended or episode.id in before
                 self._write_trade(trade)
@@ -105,7 +131,7 @@ class Booking:
 
     # What is there
 
-    def episodes_from(self, symbol: str, at: datetime) -> tuple[datetime, dict[str, _Old]]:
+    def episodes_from(self, symbol: str, at: datetime) -> tuple[datetime, dict[str, Old]]:
         """The instant before which nothing changes, and the positions from there on."""
         sql = (
             "SELECT id, opened_at, initial_stop FROM positions "
@@ -114,7 +140,7 @@ class Booking:
         start = at
         while True:
             found = [
-                _Old(id, time_of(opened), None if stop is None else dec(stop))
+                Old(id, time_of(opened), None if stop is None else dec(stop))
                 for id, opened, stop in self._db.rows(sql, [symbol, time_text(start)])
             ]
             earliest = min((row.opened_at for row in found), default=start)
@@ -155,7 +181,7 @@ class Booking:
                 moves.append(move)
         return moves, homes
 
-    def _trades(self, old: dict[str, _Old]) -> dict[str, Trade]:
+    def _trades(self, old: dict[str, Old]) -> dict[str, Trade]:
         if not old:
             return {}
         c = trade_codec()
@@ -164,40 +190,21 @@ class Booking:
 
     # What is written
 
-    def _write_position(self, episode: Episode, old: _Old | None) -> Decimal | None:
+    def _write_position(self, episode: Episode, old: Old | None) -> Decimal | None:
         """Insert or update; the stop that planned risk counts from."""
-        closed_at = None if episode.closed_at is None else time_text(episode.closed_at)
-        numbers = [float(wire(x)) for x in (episode.qty, episode.avg_price, book(episode.cost, self._currency))]
-        facts = [episode.symbol, episode.side, *numbers, time_text(episode.opened_at), episode.session.isoformat()]
+        (row,) = position_rows([position_facts(episode, self._currency)])
         if old is not None:
-            sql = (
-                "UPDATE positions SET symbol = ?, side = ?, qty = ?, avg_price = ?, cost = ?, opened_at = ?, "
-                "session = ?, closed_at = ? WHERE id = ?"
-            )
-            self._db.run(sql, [*facts, closed_at, episode.id])
+            self._db.run(POSITION_UPDATE, position_update(row))
             return old.initial_stop
-        opening = episode.opening
-        stop, target = (_scaled(level, episode.split) for level in (opening.stop_price, opening.target_price))
-        sql = (
-            "INSERT INTO positions (id, symbol, side, qty, avg_price, cost, opened_at, session, closed_at, strategy, "
-            "cap, intent, plan, stop_price, target_price, initial_stop, decision_id, master) "
-            f"VALUES ({', '.join('?' * 18)})"
-        )
-        self._db.run(
-            sql,
-            [
-                episode.id, *facts, closed_at, opening.strategy, opening.cap, opening.intent,
-                json_text(scaled_plan(opening.plan, episode.split)), stop, target, stop, opening.decision_id,
-                int(opening.master),
-            ],
-        )  # fmt: skip
+        self._db.run(POSITION_INSERT, row)
+        stop = row[INITIAL_STOP]
         return None if stop is None else dec(stop)
 
-    def _trade(self, episode: Episode, initial_stop: Decimal | None) -> Trade:
+    def mark(self, position_id: str) -> Mark | None:
+        """What was seen of a position; None where nobody watched."""
         c = codec(Mark)
-        sql = f"SELECT {c.columns} FROM marks WHERE position_id = ?"
-        row = self._db.row(sql, [episode.id])
-        return trade_of(episode, c.record(row) if row else None, initial_stop, currency=self._currency)
+        row = self._db.row(f"SELECT {c.columns} FROM marks WHERE position_id = ?", [position_id])
+        return c.record(row) if row else None
 
     def _write_trade(self, trade: Trade) -> None:
         c = trade_codec()
@@ -218,7 +225,8 @@ class Booking:
                 sql = "UPDATE fills SET position_id = ?, reversed_into = ? WHERE broker_fill_id = ?"
                 self._db.run(sql, [*now, fill])
 
-    def _fill_order(self, id: str) -> None:
+    def fill_order(self, id: str) -> None:
+        """An order's status and totals from its fills. UsageError where the store does not hold it."""
         c = codec(Order)
         row = self._db.row(f"SELECT {c.columns} FROM orders WHERE id = ?", [id])
         if row is None:
@@ -235,9 +243,11 @@ class Booking:
         ]
         self._db.run("UPDATE orders SET status = ?, filled_qty = ?, avg_price = ?, fees = ? WHERE id = ?", values)
 
-    def add_cash(self, delta: Decimal) -> None:
-        if delta:
-            total = Decimal(self._db.value("SELECT value FROM meta WHERE key = 'cash'") or 0) + delta
+    def add_cash(self, *deltas: Decimal) -> None:
+        """Add to the cash that bookings moved, exactly; what moved none leaves no trace."""
+        moved = [delta for delta in deltas if delta]
+        if moved:
+            total = sum(moved, Decimal(self._db.value("SELECT value FROM meta WHERE key = 'cash'") or 0))
             self._db.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('cash', ?)", [str(total)])
 
     def _scale_levels(self, symbol: str, split: Move) -> None:
@@ -273,44 +283,80 @@ def exit_reason(purpose: str | None, reason: str | None) -> str:
     return reason or purpose
 
 
+def position_facts(episode: Episode, currency: str) -> tuple[Any, ...]:
+    """The columns of POSITION for a position that is written for the first time; `position_rows` makes rows of them."""
+    opening, cost = episode.opening, episode.cost
+    plan, stop, target = "{}", None, None
+    if opening is not NOTHING_SAID:
+        plan = json_text(scaled_plan(opening.plan, episode.split))
+        stop, target = (_scaled(level, episode.split) for level in (opening.stop_price, opening.target_price))
+    return (
+        episode.id, episode.symbol, episode.side, wire(episode.qty), episode.avg_price,
+        wire(book(cost, currency)) if cost else ZERO, episode.opened_at, episode.session, episode.closed_at,
+        opening.strategy, opening.cap, opening.intent, plan, stop, target, stop, opening.decision_id,
+        int(opening.master),
+    )  # fmt: skip
+
+
+def position_rows(facts: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows for POSITION_INSERT."""
+    return written(facts, POSITION_WRITERS)
+
+
+def position_update(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What POSITION_UPDATE takes of such a row."""
+    return (*row[1:FOLDED], row[0])
+
+
 def trade_of(episode: Episode, mark: Mark | None, initial_stop: Decimal | None, *, currency: str = "USD") -> Trade:
     """The trade of a closed episode. `initial_stop` is the first stop that was set; the opening's plan stands in."""
-    if episode.closed_at is None or episode.closed_session is None or episode.exit_price is None:
+    facts = trade_facts(episode, mark, initial_stop, currency=currency)
+    return Trade(**dict(zip(Trade.__struct_fields__, facts, strict=True)))
+
+
+def trade_facts(
+    episode: Episode, mark: Mark | None, initial_stop: Decimal | None, *, currency: str = "USD"
+) -> tuple[Any, ...]:
+    """The fields of `trade_of` in the order of Trade: what an import writes without a record in between."""
+    exit_price, closed_at = episode.exit_price, episode.closed_at
+    if closed_at is None or exit_price is None:
         raise ValueError(f"{episode.id} is still open")
     opening, long = episode.opening, episode.side == "long"
-    entry, exit_price = episode.entry_price, episode.exit_price
-    gross, fees = wire(book(episode.gross, currency)), wire(book(episode.fees, currency))
+    entry = episode.entry_price
+    gross, fees = wire(plain(episode.gross)), wire(plain(episode.fees))  # sums of money that is booked
     net = wire(gross - fees)
+    risk = None
     stop = initial_stop if initial_stop is not None else _planned_stop(opening, entry, long)
-    distance = ZERO if stop is None else (entry - stop if long else stop - entry)
-    risk = wire(book(distance * episode.in_qty, currency)) if distance > 0 else None
-    best, worst = _excursions(episode, mark, entry, long)
-    return Trade(
-        id=episode.id,
-        symbol=episode.symbol,
-        side=episode.side,
-        strategy=opening.strategy,
-        qty=wire(episode.in_qty),
-        entry_at=episode.opened_at,
-        entry_price=entry,
-        exit_at=episode.closed_at,
-        exit_price=exit_price,
-        exit_reason=episode.exit_reason,
-        exits=[part | {"qty": wire(part["qty"])} for part in episode.exits],
-        gross=gross,
-        fees=fees,
-        net=net,
-        return_pct=float(net / episode.in_notional) if episode.in_notional else None,
-        planned_risk=risk,
-        r_multiple=float(net / risk) if risk else None,
-        mfe=best,
-        mae=worst,
-        hold_s=int((episode.closed_at - episode.opened_at).total_seconds()),
-        regime=opening.regime,
-        session=episode.closed_session,
-        decision_id=opening.decision_id,
-        strategy_version=opening.strategy_version,
-        because=opening.because,
+    if stop is not None:
+        distance = entry - stop if long else stop - entry
+        risk = wire(book(distance * episode.in_qty, currency)) if distance > 0 else None
+    best, worst = (None, None) if mark is None else _excursions(episode, mark, entry, long)
+    return (
+        episode.id,
+        episode.symbol,
+        episode.side,
+        opening.strategy,
+        wire(episode.in_qty),
+        episode.opened_at,
+        entry,
+        closed_at,
+        exit_price,
+        episode.exit_reason,
+        [part | {"qty": wire(part["qty"])} for part in episode.exits],
+        gross,
+        fees,
+        net,
+        float(net / episode.in_notional) if episode.in_notional else None,
+        risk,
+        float(net / risk) if risk else None,
+        best,
+        worst,
+        int((closed_at - episode.opened_at).total_seconds()),
+        opening.regime,
+        episode.closed_session,
+        opening.decision_id,
+        opening.strategy_version,
+        opening.because,
     )
 
 

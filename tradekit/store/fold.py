@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast
 
 from tradekit.clock import iso
 from tradekit.ids import position_id
@@ -17,6 +18,7 @@ from tradekit.model import Adjustment, Fill, Intent, Record
 from tradekit.money import ZERO, book, shown_average, wire
 
 ONE = Decimal(1)
+BUY_RANK, SELL_RANK = 1, 2  # of one instant: splits (0), buys, sells
 
 
 class Opening(Record, frozen=True, kw_only=True):
@@ -36,6 +38,9 @@ class Opening(Record, frozen=True, kw_only=True):
     because: str = ""
 
 
+NOTHING_SAID = Opening()  # what an imported fill opens
+
+
 class Move(NamedTuple):
     """One thing that changes a quantity. `notional` and `fee` are booked money, None: at the average cost."""
 
@@ -50,6 +55,9 @@ class Move(NamedTuple):
     reason: str
     order_id: str | None
     opening: Opening | None
+
+
+_move = cast(Callable[[tuple[Any, ...]], Move], partial(tuple.__new__, Move))  # as _make, in a third of the time
 
 
 @dataclass(slots=True)
@@ -97,6 +105,8 @@ class Episode:
     @property
     def exit_reason(self) -> str:
         """The reason of the largest part; of equal ones the first."""
+        if len(self.exits) == 1:
+            return cast(str, self.exits[0]["reason"])
         parts: dict[str, Decimal] = {}
         for part in self.exits:
             parts[part["reason"]] = parts.get(part["reason"], ZERO) + part["qty"]
@@ -105,27 +115,27 @@ class Episode:
 
 def from_fill(fill: Fill, *, currency: str = "USD", reason: str = "", opening: Opening | None = None) -> Move:
     """A fill as a move. A fee in the base asset changes the quantity and is valued at the fill's price."""
-    qty, fee = fill.qty, ZERO
+    qty, price, side, fee = fill.qty, fill.price, fill.side, ZERO
     if fill.fee:
-        base, _, quoted = fill.symbol.replace("-", "/").partition("/")
-        if fill.fee_asset in (currency, quoted):
+        if fill.fee_asset == currency:
             fee = book(fill.fee, currency)
-        elif fill.fee_asset == base:
-            fee = book(fill.fee * fill.price, currency)
-            qty += fill.fee if fill.side == "sell" else -fill.fee
-    return Move(
-        at=fill.at,
-        rank=1 if fill.side == "buy" else 2,
-        id=fill.broker_fill_id,
-        kind=fill.side,
-        qty=qty,
-        notional=book(qty * fill.price, currency),
-        fee=fee,
-        session=fill.session,
-        reason=reason,
-        order_id=fill.order_id,
-        opening=opening,
-    )
+        else:
+            fee, less = _fee_in_kind(fill, currency)
+            qty += less if side == "sell" else -less
+    rank = BUY_RANK if side == "buy" else SELL_RANK
+    notional = book(qty * price, currency)
+    facts = fill.at, rank, fill.broker_fill_id, side, qty, notional, fee, fill.session, reason, fill.order_id, opening
+    return _move(facts)
+
+
+def _fee_in_kind(fill: Fill, currency: str) -> tuple[Decimal, Decimal]:
+    """A fee that is not in the desk's currency: its worth, and how much of the base asset it took."""
+    base, _, quoted = fill.symbol.replace("-", "/").partition("/")
+    if fill.fee_asset == quoted:
+        return book(fill.fee, currency), ZERO
+    if fill.fee_asset == base:
+        return book(fill.fee * fill.price, currency), fill.fee
+    return ZERO, ZERO
 
 
 def from_adjustment(
@@ -168,9 +178,13 @@ _MOVES: dict[str, Literal["add", "remove", "split"]] = {
 
 def cash_of(fill: Fill, *, currency: str = "USD") -> Decimal:
     """What a fill does to the account's cash: booked notional and fee."""
-    move = from_fill(fill, currency=currency)
+    return cash_of_move(from_fill(fill, currency=currency))
+
+
+def cash_of_move(move: Move) -> Decimal:
+    """The same of a fill's move."""
     notional = move.notional or ZERO
-    return (notional if fill.side == "sell" else -notional) - move.fee
+    return (notional if move.kind == "sell" else -notional) - move.fee
 
 
 def cash_of_adjustment(row: Adjustment, *, currency: str = "USD") -> Decimal:
@@ -187,26 +201,41 @@ def fold(symbol: str, moves: Iterable[Move], taken: Callable[[str], bool] = lamb
     done: list[Episode] = []
     held: Episode | None = None
     for move in sorted(_once(moves), key=lambda m: (m.at, m.rank, m.id)):
-        if move.kind == "split":
-            if held is not None:
-                _split(held, move.qty)
-            continue
-        if held is None:
-            if move.kind == "remove" or (move.kind == "add" and move.notional is None):
-                continue  # nothing is held that could go, nothing is known of what it cost
-            held = _open(symbol, move, used, taken)
-        if _adds(held, move):
-            _add(held, move)
-            continue
-        rest = _reduce(held, move)
-        if held.qty:
-            continue
-        done.append(held)
-        held = None
-        if rest is not None:  # sold more than was held: the rest opens the other side
-            held = _open(symbol, rest, used, taken)
-            _add(held, rest)
+        held = advance(symbol, held, move, done, used, taken)
     return [*done, held] if held is not None else done
+
+
+def advance(
+    symbol: str,
+    held: Episode | None,
+    move: Move,
+    done: list[Episode],
+    used: set[str],
+    taken: Callable[[str], bool] = lambda name: False,
+) -> Episode | None:
+    """The episode that is open after one more move, which is later than all before it; one that it closes goes to
+    `done`. Ids in `used` or `taken` are not given again.
+    """
+    if move.kind == "split":
+        if held is not None:
+            _split(held, move.qty)
+        return held
+    if held is None:
+        if move.kind == "remove" or (move.kind == "add" and move.notional is None):
+            return None  # nothing is held that could go, nothing is known of what it cost
+        held = _open(symbol, move, used, taken)
+    if move.kind == _GROWS[held.side] or move.kind == "add":
+        _add(held, move)
+        return held
+    rest = _reduce(held, move)
+    if held.qty:
+        return held
+    done.append(held)
+    if rest is None:
+        return None
+    held = _open(symbol, rest, used, taken)  # sold more than was held: the rest opens the other side
+    _add(held, rest)
+    return held
 
 
 def _once(moves: Iterable[Move]) -> list[Move]:
@@ -214,7 +243,7 @@ def _once(moves: Iterable[Move]) -> list[Move]:
 
 
 def _open(symbol: str, move: Move, used: set[str], taken: Callable[[str], bool]) -> Episode:
-    opening = move.opening or Opening()
+    opening = move.opening or NOTHING_SAID
     wanted = opening.position_id or position_id(symbol, move.at)
     name, n = wanted, 2
     while name in used or taken(name):  # the rest of an entry, filled after the position was closed, opens another
@@ -224,10 +253,7 @@ def _open(symbol: str, move: Move, used: set[str], taken: Callable[[str], bool])
     return Episode(name, symbol, side, opening, move.at, move.session)
 
 
-def _adds(held: Episode, move: Move) -> bool:
-    if move.kind in ("add", "remove"):
-        return move.kind == "add"
-    return (move.kind == "buy") == (held.side == "long")
+_GROWS = {"long": "buy", "short": "sell"}
 
 
 def _add(held: Episode, move: Move) -> None:
@@ -261,7 +287,7 @@ def _reduce(held: Episode, move: Move) -> Move | None:
     held.out_notional += notional
     held.fees += fee
     held.moves.append(move.id)
-    price = wire(shown_average(notional, part))
+    price = shown_average(notional, part)
     held.exits.append(
         {"at": iso(move.at), "qty": part, "price": price, "reason": move.reason, "order_id": move.order_id}
     )

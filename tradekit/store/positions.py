@@ -154,7 +154,7 @@ class Marks(Table[Mark]):
         rest = ", ".join(f'"{name}" = excluded."{name}"' for name in c.names if name != "position_id")
         sql = f"INSERT INTO marks ({c.columns}) VALUES ({c.marks}) ON CONFLICT (position_id) DO UPDATE SET {rest}"
         with self._store.transaction():
-            self._db.run_many(sql, [c.row(mark) for mark in marks])
+            self._db.run_many(sql, c.rows(marks))
 
     def of_open(self) -> dict[str, Mark]:
         """Marks of open positions by position id."""

@@ -48,7 +48,7 @@ class Table(Generic[R]):
         """Write records down in one transaction; how many were new."""
         c = self._codec
         sql = f"INSERT INTO {self.name} ({c.columns}) VALUES ({c.marks}) ON CONFLICT ({self.key}) DO NOTHING"
-        rows = [c.row(record) for record in records]
+        rows = c.rows(records)
         if not rows:
             return 0
         with self._store.transaction():
