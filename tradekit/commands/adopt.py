@@ -33,7 +33,7 @@ def adopt(
 
     with open_desk(ctx.obj, command="adopt", dry_run=dry_run) as desk:
         show(
-            adopt(desk, AdoptOptions(symbol=symbol, strategy=strategy, was=was)),
+            adopt(desk, AdoptOptions(symbol=symbol.upper(), strategy=strategy, was=was and was.upper())),
             ctx.obj.format,
             dry_run=dry_run,
         )

@@ -29,14 +29,15 @@ def liquidate(
 ) -> None:
     """Close managed positions now. What the account holds beside them is never sold.
 
-    Safe to run again: only what is left is sold. Without a symbol, --today or --all nothing is chosen (2).
+    Safe to run again: only what is left is sold. 7: something is left for which no sell is working. Without a symbol,
+    --today or --all nothing is chosen (2).
     """
     from tradekit.commands._output import show
     from tradekit.desk.liquidate import LiquidateOptions, liquidate
     from tradekit.desk.open import open_desk
     from tradekit.errors import Findings, UsageError
 
-    chosen = tuple(symbol for symbol in symbols or () if symbol)
+    chosen = tuple(symbol.upper() for symbol in symbols or () if symbol)
     if not chosen and not today and not all_:
         raise UsageError("liquidate: nothing is chosen", "name symbols, or say --today or --all")
     options = LiquidateOptions(
@@ -47,11 +48,17 @@ def liquidate(
         max_discount=max_discount,
     )
     with open_desk(ctx.obj, command="liquidate", dry_run=dry_run) as desk:
+        orders = liquidate(desk, options)
         show(
-            liquidate(desk, options),
+            orders,
             ctx.obj.format,
-            empty="nothing to liquidate",
+            empty="nothing was sold" if desk.counts.get("unsold") else "nothing to liquidate",
             dry_run=dry_run,
         )
         if desk.counts.get("failed"):
             raise Findings("some positions could not be worked on", "tradekit events --alerts")
+        if desk.counts.get("unsold") and not dry_run:
+            raise Findings(
+                f"liquidate: for {desk.counts['unsold']} of the chosen positions no sell is working",
+                "run it again: what held their shares is being cancelled; else tradekit events --alerts",
+            )

@@ -30,7 +30,7 @@ def plan(
     from tradekit.desk.operate import PlanOptions, plan
 
     options = PlanOptions(
-        symbol=symbol,
+        symbol=symbol.upper(),
         stop=stop,
         target=target,
         trail=trail,

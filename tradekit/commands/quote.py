@@ -27,7 +27,7 @@ def quote(
         if asked > now:
             raise UsageError(f"--at {at}: it is {now:%Y-%m-%d %H:%M} UTC on this desk", "name an earlier time")
         found = []
-        for symbol in dict.fromkeys(symbols):
+        for symbol in dict.fromkeys(symbol.upper() for symbol in symbols):
             seen = desk.market.quote(symbol, asked)
             if seen is None and not desk.market.store.series(symbol):
                 raise unknown_symbol(symbol, desk.market.store.axis())

@@ -27,4 +27,8 @@ def release(
     from tradekit.desk.ownership import release
 
     with open_desk(ctx.obj, command="release", dry_run=dry_run) as desk:
-        show(release(desk, symbol, None if paid is None else money(paid, "--paid")), ctx.obj.format, dry_run=dry_run)
+        show(
+            release(desk, symbol.upper(), None if paid is None else money(paid, "--paid")),
+            ctx.obj.format,
+            dry_run=dry_run,
+        )

@@ -97,6 +97,8 @@ def summary(desk: Desk, positions: Sequence[Position]) -> None:
             found["unknown"].append(f"{position.symbol} {position.qty} ({working.id})")
         else:
             found["left"].append(f"{position.symbol} {position.qty} ({_what_next(desk, position, working)})")
+            if working is None and not is_dust(desk, position):
+                desk.count("unsold")
     for word, names in found.items():
         if names:
             desk.say(f"liquidate: {word}: {', '.join(names)}")
@@ -106,7 +108,7 @@ def _what_next(desk: Desk, position: Position, working: Order | None) -> str:
     if working is None and is_dust(desk, position):
         return f"dust: {desk.broker.name} does not trade so little; tradekit release {position.symbol} lets it go"
     if working is None:
-        return "no sell is working: run liquidate again"
+        return "no sell is working: run liquidate again until one is"
     if working.tif == "opg" or (working.type == "market" and not in_hours(desk)):
         return f"{working.id} sells at the open"
     if working.extended_hours:
