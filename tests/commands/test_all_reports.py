@@ -8,7 +8,7 @@ from tests.reports.evening import all_desks
 
 pytestmark = pytest.mark.filterwarnings("error")
 REPORTS = ("daily", "fills", "funnel", "overnight", "weekly", "monthly", "exits", "vetoes", "metrics", "risk",
-           "poor-signals")  # fmt: skip
+           "poor-signals", "equity")  # fmt: skip
 ANALYSES = ("entry-timing", "price-movement", "targets", "missed", "symbol AAPL", "signals", "what-if")
 
 
