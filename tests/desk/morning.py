@@ -37,7 +37,7 @@ class FakeMarket:
         panel = flat_panel(width=len(symbols), rows=lookback + 1, **cells)
         return replace(panel, symbols=tuple(symbols), at=at, time=(*panel.time[:-1], session))
 
-    def context(self, benchmark, symbols, at, session, panel=None):
+    def context(self, benchmark, symbols, at, session, panel=None, *, band=0.01):
         return {"benchmark": benchmark, "price": 600.5, "trend": 0.01, "sma20": 590.0, "volatility": 0.12,
                 "breadth": 0.5, "regime": "up", "stale": False}  # fmt: skip
 
