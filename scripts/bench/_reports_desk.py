@@ -1,11 +1,13 @@
 """Make a desk with N round trips over D sessions and a daily row each: _reports_desk.py FOLDER TRADES SESSIONS."""
 
 import random
+import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from tradekit.brokers.paper.books import SCHEMA
 from tradekit.model import Candidate, Fill, Performance, Scan
 from tradekit.store import Store, open_store
 
@@ -28,6 +30,7 @@ def main(folder: str, trades: int, sessions: int) -> None:
                      fee_asset="USD", fee_estimated=False, session=at.date())
             )  # fmt: skip
     store.book_fills(fills)
+    venue(Path(folder) / "paper.db", trades, days[-2])
     equity = Decimal(100_000)
     rows = []
     for day in days:
@@ -43,6 +46,31 @@ def main(folder: str, trades: int, sessions: int) -> None:
     store.days.add_many(rows)
     scans(store, days[-1])
     store.close()
+
+
+def venue(path: Path, trades: int, last: datetime) -> None:
+    """The paper broker's file at its size: two orders, fills and ledger rows a trade, none on the last day."""
+    db = sqlite3.connect(path)
+    for statement in SCHEMA:
+        db.execute(statement)
+    at = f"{last:%Y-%m-%dT%H:%M:%SZ}"
+    names = [f"P{n}" for n in range(2 * trades)]
+    db.executemany(
+        "INSERT INTO orders (id, client_order_id, symbol, side, qty, type, tif, extended_hours, submitted_at,"
+        " updated_at, changed_at, seen_to, reserve, filled_qty, status, raw_status)"
+        " VALUES (?1, 'c' || ?1, 'S1', 'buy', 10, 'limit', 'day', 0, ?2, ?2, ?2, ?2, 0, 10, 'filled', 'filled')",
+        [(name, at) for name in names],
+    )
+    db.executemany(
+        "INSERT INTO fills VALUES (?1 || '-1', ?1, ?2, ?2, ?2, substr(?2, 1, 10), 'S1', 'buy', 10, 100, 0.1)",
+        [(name, at) for name in names],
+    )
+    db.executemany("INSERT INTO ledger (at, known_at, kind, ref, amount) VALUES (?2, ?2, 'fill', ?1 || '-1', 0)",
+                   [(name, at) for name in names])  # fmt: skip
+    db.execute("INSERT INTO ledger (at, known_at, kind, amount) VALUES (?1, ?1, 'deposit', 100000)", (at,))
+    db.execute("INSERT INTO meta VALUES ('cash', '100000')")
+    db.commit()
+    db.close()
 
 
 def scans(store: Store, day: datetime) -> None:

@@ -1,24 +1,26 @@
 """desk.db and paper.db after a small day: they foot, and each tampering is named."""
 
 import sqlite3
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.brokers.tape import at, bar, order, venue
+from tests.brokers.tape import DAY, at, bar, order, venue
 from tests.make import make_adjustment, make_fill, make_order
 from tradekit.errors import StoreError
-from tradekit.reports.footing import foot
+from tradekit.reports import footing
+from tradekit.reports.footing import foot, foot_day
 from tradekit.store import open_store
 
 D = Decimal
 
 
-@pytest.fixture
-def day(tmp_path):
-    """100 AAPL bought in two parts and sold again, 10 more still held, 5 that are not the desk's."""
+@pytest.fixture(params=[5, 0])
+def day(tmp_path, request):
+    """100 AAPL bought in two parts and sold again, 10 more still held, and 5 or none that are not the desk's."""
     bars = [bar("9:35", 100.0, volume=600), bar("9:36", 100.0), bar("9:37", 102.0), bar("9:38", 101.0)]
-    broker, clock = venue(tmp_path, bars, holdings={"AAPL": D(5)})
+    broker, clock = venue(tmp_path, bars, holdings={"AAPL": D(request.param)} if request.param else {})
     store = open_store(tmp_path / "desk.db", create=True, synchronous="OFF")
     for when, side, qty in (("9:35", "buy", 100), ("9:37", "sell", 100), ("9:38", "buy", 10)):
         clock.set(at(when))
@@ -52,6 +54,9 @@ def book(store, broker):
 
 
 def found(folder):
+    """The checks that say something; the day's quick look says the same."""
+    quick = foot_day(folder / "desk.db", folder / "paper.db", DAY)
+    assert quick == foot(folder / "desk.db", folder / "paper.db")
     return sorted({finding.check for finding in foot(folder / "desk.db", folder / "paper.db")})
 
 
@@ -65,6 +70,15 @@ def tamper(path, sql):
 
 def test_an_honest_day_foots(day):
     assert foot(day / "desk.db", day / "paper.db") == []
+    assert foot_day(day / "desk.db", day / "paper.db", DAY) == []
+
+
+@pytest.mark.parametrize("day", [0], indirect=True)
+def test_an_honest_day_needs_no_second_look(day, monkeypatch):
+    """report daily on five years of fills compares one day of them."""
+    monkeypatch.setattr(footing, "foot", lambda *paths: pytest.fail("all of it was compared"))
+    assert foot_day(day / "desk.db", day / "paper.db", DAY) == []
+    assert foot_day(day / "desk.db", day / "paper.db", DAY - timedelta(days=1)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 
@@ -7,6 +8,7 @@ from tests.make import make_event
 from tradekit.errors import StoreError
 from tradekit.store import open_store
 from tradekit.store.backup import backup, check, restore, snapshot
+from tradekit.store.copies import open_copy
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +108,30 @@ def test_a_copy_under_a_busy_writer_is_consistent(store, tmp_path):
         stop.set()
         thread.join()
     assert len(events(copy)) % 2 == 0
+
+
+def test_old_snapshots_and_what_a_killed_copy_left_are_removed(store):
+    store.events.add(make_event(id="e1"))
+    first = snapshot(store.path)
+    left = first.with_name(".gone-1.db.77.part")
+    left.write_bytes(b"half")
+    other = first.with_name("anotherdesk-1.db")
+    other.write_bytes(b"")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    fresh = first.with_name("thirddesk-1.db")
+    fresh.write_bytes(b"")
+    store.events.add(make_event(id="e2"))
+    second = snapshot(store.path)
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([second.name, fresh.name])
+
+
+def test_a_snapshot_that_went_away_is_made_again(store):
+    store.events.add(make_event(id="e1"))
+    snapshot(store.path).unlink()
+    assert events(snapshot(store.path)) == ["e1"]
+    copy = open_copy(store.path)
+    assert [event.id for event in copy.events.all()] == ["e1"]
+    with pytest.raises(StoreError, match="reading only"):
+        copy.events.add(make_event(id="e2"))
+    copy.close()

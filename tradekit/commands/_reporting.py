@@ -1,8 +1,9 @@
 """What the reports share: which sessions, strategy and symbol were asked for, and the records of those."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
@@ -51,6 +52,26 @@ def asked(
     if first and last and last < first:
         raise UsageError(f"--until {last} is before --since {first}", f"--since {last} --until {first}")
     return Asked(first, last, strategy, symbol.strip().upper() if symbol else None)
+
+
+@contextmanager
+def read_copy(context: Any, at: datetime | None = None) -> "Iterator[Store]":
+    """The desk's store on a private copy, for reads that are not a page: no commit of the desk waits for them.
+
+    `at`: as it was then. Raises ConfigError (no desk) or StoreError.
+    """
+    from tradekit.store.copies import open_copy
+
+    store = open_copy(context.here / "desk.db")
+    try:
+        if at is None:
+            yield store
+        else:
+            from tradekit.store.as_of import AsOf
+
+            yield cast("Store", AsOf(store, at))
+    finally:
+        store.close()
 
 
 def trades_of(store: "Store", found: Asked) -> "list[Trade]":

@@ -15,6 +15,7 @@ from tradekit.commands._reporting import (
     SymbolOption,
     UntilOption,
     asked,
+    read_copy,
 )
 from tradekit.errors import UsageError
 
@@ -136,10 +137,9 @@ def missed(
     Outcomes come from `jobs outcomes`. Reads only.
     """
     from tradekit.analysis.missed import missed as analyse
-    from tradekit.commands._context import read_store
 
     question = asked(session, since, until, strategy, symbol)
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         candidates = [
             c
             for c in store.candidates.found(rejected=True, symbol=question.symbol, session=_one(question))
@@ -176,11 +176,10 @@ def symbol_(
     Reads only.
     """
     from tradekit.analysis.symbol import symbol_history
-    from tradekit.commands._context import read_store
     from tradekit.commands._reporting import trades_of
 
     question = asked(session, since, until, strategy, symbol)
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         trades = trades_of(store, question)
         candidates = [
             c
@@ -214,14 +213,13 @@ def signals(
     Reads only.
     """
     from tradekit.analysis.signals import signals as analyse
-    from tradekit.commands._context import read_store
     from tradekit.commands._reporting import trades_of
 
     question = asked(session, since, until, strategy, symbol)
     if on not in ("trades", "candidates"):
         raise UsageError(f"--on {on}: not known", "--on trades or --on candidates")
     rows: list[tuple[bool, dict[str, float | None]]] = []
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         if on == "candidates":
             for c in store.candidates.found(rejected=True, symbol=question.symbol, session=_one(question)):
                 wanted = question.holds(c.session) and (strategy is None or c.strategy == strategy)
@@ -311,10 +309,9 @@ def _grid(entry: str, stop: str, target: str, trail: str, hold: str) -> "Grid":
 @contextmanager
 def _cases(ctx: typer.Context, question: Asked) -> "Iterator[tuple[list[Case], Bars]]":
     """Closed trades with their plans, and the bars that are known by now."""
-    from tradekit.commands._context import read_store
     from tradekit.commands._reporting import eyes, trades_of
 
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         trades = trades_of(store, question)
         if not trades:
             yield [], lambda symbol, since, until: []

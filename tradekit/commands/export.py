@@ -18,6 +18,7 @@ from tradekit.commands._reporting import (
     SymbolOption,
     UntilOption,
     asked,
+    read_copy,
 )
 from tradekit.errors import UsageError
 
@@ -99,10 +100,9 @@ def training(
 
     A state holds only what was known when the action was taken. Reads only.
     """
-    from tradekit.commands._context import read_store
 
     question = asked(session, since, until, strategy, symbol)
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         _write(ctx, out, "training", _training(store, question))
 
 
@@ -124,7 +124,7 @@ def tax_lots(
 
     Fees are in the basis. Other accounts are not seen. 7 where the lots do not foot to the fills. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import say
     from tradekit.errors import Findings
     from tradekit.reports.tax_lots import tax_lots as report
@@ -137,7 +137,7 @@ def tax_lots(
         raise UsageError(f"--what {what}: not known", "--what closed, open, deferred or years")
     settings = read_settings(ctx.obj).settings
     kind = asset_class or ("crypto" if settings.desk.calendar == "24/7" else "stock")
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         deals = [d for d in _deals(store, settings.desk.timezone) if symbol is None or d.symbol == symbol.upper()]
     chosen = _chosen(lots) if lots else None
     wanted: Method = method  # type: ignore[assignment] # checked above
@@ -190,9 +190,8 @@ def _chosen(path: Path) -> dict[str, list[tuple[str, Decimal]]]:
 
 
 def _export(ctx: typer.Context, what: str, out: Path | None, question: Asked) -> None:
-    from tradekit.commands._context import read_store
 
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         _write(ctx, out, what, _rows(store, what, question))
 
 

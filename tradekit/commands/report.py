@@ -9,7 +9,14 @@ import msgspec
 import typer
 
 from tradekit.commands._filters import AtOption, then
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 from tradekit.errors import Findings, UsageError
 
 if TYPE_CHECKING:
@@ -75,12 +82,12 @@ def fills(
 
     Without a session or a range: the last session with anything in it. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.reports.fills import fills_report
 
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj, then(at)) as store:
+    with read_copy(ctx.obj, then(at)) as store:
         first, last = _range(store, session, since, until, settings)
         orders = [
             order
@@ -113,11 +120,11 @@ def funnel(
 
     Each line: in = out + lost, by id. Without a session or a range: the last one with anything in it. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import say, show
 
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj, then(at)) as store:
+    with read_copy(ctx.obj, then(at)) as store:
         days = _days(store, session, since, until, settings)
         if not days:
             show(
@@ -206,7 +213,7 @@ def _day(
         runs=runs,
         account=accounts[-1] if accounts else None,
         positions=store.positions.open() if newest else store.positions_at(session.close),
-        findings=_findings(context),
+        findings=_findings(context, session.day),
         funnel=stages.funnel(),
         missed=missed,
         rejected=rejected,
@@ -215,14 +222,15 @@ def _day(
     )
 
 
-def _findings(context: "Context") -> list[str] | None:
+def _findings(context: "Context", day: date) -> list[str] | None:
     """What the comparison with the paper broker's books found; None where there is no such file."""
     paper = context.here / "paper.db"
     if not paper.is_file():
         return None
-    from tradekit.reports.footing import foot
+    from tradekit.reports.footing import foot_day
 
-    return [f"{found.check} {found.subject}: {found.found}" for found in foot(context.here / "desk.db", paper)]
+    found = foot_day(context.here / "desk.db", paper, day)
+    return [f"{one.check} {one.subject}: {one.found}" for one in found]
 
 
 def funnel_of(

@@ -2,7 +2,14 @@
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 
 def exits(
@@ -17,7 +24,7 @@ def exits(
 
     Without a range: all trades. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import as_table, show
     from tradekit.commands._pictures import bar, minutes, percent, rich_print, rounded
     from tradekit.commands._reporting import asked
@@ -26,7 +33,7 @@ def exits(
 
     found = asked(session, since, until, strategy, symbol)
     currency = read_settings(ctx.obj).settings.desk.currency
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         groups = tallies(store.db, ("reason",), **found._asdict())
         levels = [Overshot(*row) for row in overshoots(store.db, **found._asdict())]
     rows = exits_report(groups, levels)

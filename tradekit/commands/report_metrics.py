@@ -13,6 +13,7 @@ from tradekit.commands._reporting import (
     StrategyOption,
     SymbolOption,
     UntilOption,
+    read_copy,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def metrics(
 
     Too little data is said so (null, with n). With --strategy or --symbol: trades only. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
     from tradekit.reports.performance import KEYS, slices, windows
@@ -44,7 +45,7 @@ def metrics(
 
     found = asked(session, since, until, strategy, symbol)
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         groups = tallies(store.db, KEYS, **found._asdict())
         whole = found.strategy is None and found.symbol is None
         days = store.days.between(found.first, found.last) if whole else []

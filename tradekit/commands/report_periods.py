@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 if TYPE_CHECKING:
     from tradekit.reports.periods import Period
@@ -51,7 +58,7 @@ def _show(
 ) -> None:
     from datetime import timedelta
 
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
     from tradekit.reports.periods import periods, week_of
@@ -65,7 +72,7 @@ def _show(
             last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         found = found._replace(first=first, last=last)
     currency = read_settings(ctx.obj).settings.desk.currency
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         groups = tallies(store.db, ("session",), **found._asdict())
         whole = found.strategy is None and found.symbol is None
         days = store.days.between(found.first, found.last) if whole else []

@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 
 def poor_signals(
@@ -20,13 +27,12 @@ def poor_signals(
 
     Written down by `jobs outcomes`. Reads only.
     """
-    from tradekit.commands._context import read_store
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
     from tradekit.reports.poor import patterns
 
     found = asked(session, since, until, strategy, symbol)
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         rows = [
             row
             for row in store.poor_signals.all(symbol=found.symbol)

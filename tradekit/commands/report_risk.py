@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 if TYPE_CHECKING:
     from tradekit.config import RiskSettings
@@ -24,7 +31,7 @@ def risk(
 
     Without a range: everything. Reads only.
     """
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked, times, trades_of
     from tradekit.reports.risk import Buy, risk_report
@@ -33,7 +40,7 @@ def risk(
     settings = read_settings(ctx.obj).settings
     first = datetime.combine(found.first, time(), UTC) if found.first else None
     last = datetime.combine(found.last + timedelta(days=2), time(), UTC) if found.last else None
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         days = store.days.between(found.first, found.last)
         equity = {row.session: row.desk_equity for row in days if row.desk_equity}
         accounts = [row for row in store.account.all(**times(first, last)) if row.session and found.holds(row.session)]

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 if TYPE_CHECKING:
     from tradekit.config import Settings
@@ -31,7 +38,7 @@ def tearsheet(
     from zoneinfo import ZoneInfo
 
     from tradekit.base.files import write_text
-    from tradekit.commands._context import read_settings, read_store
+    from tradekit.commands._context import read_settings
     from tradekit.commands._output import say, show
     from tradekit.commands._reporting import asked, trades_of
     from tradekit.desk.open import desk_clock
@@ -43,7 +50,7 @@ def tearsheet(
 
     found = asked(session, since, until, strategy, symbol)
     settings = read_settings(ctx.obj).settings
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         trades = trades_of(store, found)
         groups = tallies(store.db, ("reason",), **found._asdict())
         whole = found.strategy is None and found.symbol is None

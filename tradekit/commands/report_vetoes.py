@@ -4,7 +4,14 @@ from datetime import UTC, datetime, time, timedelta
 
 import typer
 
-from tradekit.commands._reporting import SessionOption, SinceOption, StrategyOption, SymbolOption, UntilOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
 
 
 def vetoes(
@@ -19,7 +26,6 @@ def vetoes(
 
     Gate rules, then the filters of the scans (without --symbol). Returns need `jobs outcomes`. Reads only.
     """
-    from tradekit.commands._context import read_store
     from tradekit.commands._output import as_table, show
     from tradekit.commands._pictures import percent
     from tradekit.commands._reporting import asked, times
@@ -28,7 +34,7 @@ def vetoes(
     found = asked(session, since, until, strategy, symbol)
     first = datetime.combine(found.first, time(), UTC) if found.first else None
     last = datetime.combine(found.last + timedelta(days=2), time(), UTC) if found.last else None
-    with read_store(ctx.obj) as store:
+    with read_copy(ctx.obj) as store:
         checks = store.risk_checks.all(**times(first, last))
         ids = {check.decision_id for check in checks if check.decision_id}
         decisions = {d.id: d for d in store.decisions.all(symbol=found.symbol, **times(first, last)) if d.id in ids}

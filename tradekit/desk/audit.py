@@ -5,6 +5,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.match import row_of
 from tradekit.reports.audit import audit as judge
 from tradekit.reports.footing import Finding, foot
+from tradekit.store.backup import snapshot
 
 
 def audit(desk: Desk) -> list[Finding]:
@@ -26,7 +27,9 @@ def audit(desk: Desk) -> list[Finding]:
         open_since=session.open if session else None,
         exit_interval_s=desk.settings.exits.interval_s,
     )
-    return [*findings, *foot(desk.path / "desk.db", paper)] if paper.exists() else findings
+    if not paper.exists():
+        return findings
+    return [*findings, *foot(snapshot(desk.path / "desk.db"), snapshot(paper))]  # all rows: no commit waits for them
 
 
 def _name(desk: Desk, answer: BrokerOrder) -> str:

@@ -5,8 +5,8 @@ Plain SQL on purpose: a checker that shares code with what it checks repeats its
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,37 +32,111 @@ class Finding(Record, frozen=True):
     fix: str
 
 
+DESK = {
+    "orders": "SELECT id, client_order_id, broker_order_id, symbol, status, filled_qty, fees FROM orders",
+    "fills": """SELECT broker_fill_id AS id, order_id, symbol, side, qty, price, fee, position_id, reversed_into
+                FROM fills WHERE order_id IS NOT NULL""",
+    "imported": "SELECT symbol, side, qty, price, fee FROM fills WHERE order_id IS NULL",
+    "adjustments": "SELECT id, kind, symbol, qty, amount, ref FROM adjustments",
+    "positions": "SELECT id, symbol, side, qty FROM positions WHERE closed_at IS NULL",
+    "trades": "SELECT id, symbol, side, gross, fees, net FROM trades",
+    "cash": "SELECT value FROM meta WHERE key = 'cash'",
+}
+PAPER = {
+    "orders": "SELECT id, client_order_id, symbol, status, filled_qty FROM orders",
+    "fills": "SELECT id, order_id, symbol, side, qty, price, fee FROM fills",
+    "ledger": "SELECT n, kind, ref, symbol, qty, amount FROM ledger",
+    "holdings": "SELECT symbol, qty FROM holdings",
+    "cash": "SELECT value FROM meta WHERE key = 'cash'",
+}
+
+
 def foot(desk_db: Path, paper_db: Path) -> list[Finding]:
     """Everything in which the two files disagree with each other or with themselves; empty: they foot.
 
     StoreError where one of them cannot be read.
     """
-    with _reading(desk_db) as desk, _reading(paper_db) as paper:
-        return list(_findings(Books(desk, paper)))
+    desk, paper = _read(desk_db, DESK), _read(paper_db, PAPER)  # nobody waits for what is computed from here on
+    return list(_findings(Books(desk, paper)))
+
+
+def foot_day(desk_db: Path, paper_db: Path, day: date) -> list[Finding]:
+    """`foot` in a small part of its time: the orders and fills of one session by id, all others by their totals.
+
+    Where anything is off, everything is compared. StoreError where a file cannot be read.
+    """
+    session = (day.isoformat(),)
+    desk = _read(desk_db, {name: (sql, session if "?" in sql else ()) for name, sql in DESK_DAY.items()})
+    paper = _read(paper_db, {name: (sql, session if "?" in sql else ()) for name, sql in PAPER_DAY.items()})
+    return [] if _same_day(desk, paper) and _same_totals(desk, paper) else foot(desk_db, paper_db)
+
+
+DESK_DAY = {
+    "orders": """SELECT client_order_id, broker_order_id, filled_qty FROM orders
+                 WHERE session = ? AND broker_order_id IS NOT NULL""",
+    "fills": """SELECT broker_fill_id AS id, symbol, side, qty, price, fee FROM fills
+                WHERE session = ? AND order_id IS NOT NULL""",
+    "filled": """SELECT filled_qty AS qty, fees AS fee, (SELECT total(qty) FROM fills WHERE order_id = o.id) AS of_qty,
+                 (SELECT total(fee) FROM fills WHERE order_id = o.id) AS of_fee FROM orders AS o WHERE session = ?""",
+    "trades": """SELECT t.gross, t.fees, t.net, total(f.fee) AS of_fee,
+                 total(CASE f.side WHEN 'sell' THEN f.qty * f.price ELSE -f.qty * f.price END - f.fee) AS of_net
+                 FROM trades AS t JOIN fills AS f ON f.position_id = t.id WHERE t.session = ? GROUP BY t.id""",
+    "imported": """SELECT total(CASE side WHEN 'sell' THEN qty * price ELSE -qty * price END - fee) AS cash
+                   FROM fills WHERE order_id IS NULL""",
+    "adjustments": DESK["adjustments"],
+    "positions": DESK["positions"],
+    "cash": DESK["cash"],
+}
+PAPER_DAY = {
+    "orders": """SELECT client_order_id, id AS broker_order_id, filled_qty FROM orders
+                 WHERE substr(submitted_at, 1, 10) = ?""",
+    "fills": "SELECT id, symbol, side, qty, price, fee FROM fills WHERE session = ?",
+    "flows": "SELECT total(amount) AS cash, total(qty <> 0) AS shares FROM ledger WHERE kind NOT IN ('fill', 'fee')",
+    "holdings": PAPER["holdings"],
+    "cash": PAPER["cash"],
+}
+
+
+def _same_day(desk: Mapping[str, list[Row]], paper: Mapping[str, list[Row]]) -> bool:
+    """The session's fills are the same on both sides, its orders are known there, its trades are net of their fees."""
+    sides = [
+        ({row["client_order_id"]: row for row in rows["orders"]}, {row["id"]: row for row in rows["fills"]})
+        for rows in (desk, paper)
+    ]
+    return (
+        sides[0] == sides[1]
+        and len(sides[0][1]) == len(desk["fills"])
+        and all(abs(row["qty"] - row["of_qty"]) <= SHARE and _near(row["fee"], row["of_fee"]) for row in desk["filled"])
+        and all(_near(row["net"], row["gross"] - row["fees"]) for row in desk["trades"])
+        and all(_near(row["net"], row["of_net"]) and _near(row["fees"], row["of_fee"]) for row in desk["trades"])
+    )
+
+
+def _same_totals(desk: Mapping[str, list[Row]], paper: Mapping[str, list[Row]]) -> bool:
+    """Cash and quantities of an account that is the desk's alone; anything else is left to `foot`."""
+    flows = paper["flows"][0]
+    if flows["shares"] or any(row["kind"] in (*MOVES, "split") for row in desk["adjustments"]) or not desk["cash"]:
+        return False
+    by_fills = Decimal(desk["cash"][0]["value"]) - _sum(map(_flow, desk["adjustments"])) - desk["imported"][0]["cash"]
+    held = {row["symbol"]: row["qty"] for row in paper["holdings"]}
+    owned: dict[str, Decimal] = defaultdict(Decimal)
+    for row in desk["positions"]:
+        owned[row["symbol"]] += row["qty"] if row["side"] == "long" else -row["qty"]
+    return _near(Decimal(paper["cash"][0]["value"]), flows["cash"] + by_fills) and all(
+        abs(held.get(symbol, ZERO) - owned[symbol]) <= SHARE for symbol in {*held, *owned}
+    )
 
 
 class Books:
     """The rows of both files that the checks need, Decimals for REAL."""
 
-    def __init__(self, desk: sqlite3.Connection, paper: sqlite3.Connection) -> None:
-        self.orders = _rows(
-            desk, "SELECT id, client_order_id, broker_order_id, symbol, status, filled_qty, fees FROM orders"
-        )
-        self.fills = _rows(
-            desk,
-            """SELECT broker_fill_id AS id, order_id, symbol, side, qty, price, fee, position_id, reversed_into
-               FROM fills WHERE order_id IS NOT NULL""",
-        )
-        self.imported = _rows(desk, "SELECT symbol, side, qty, price, fee FROM fills WHERE order_id IS NULL")
-        self.adjustments = _rows(desk, "SELECT id, kind, symbol, qty, amount, ref FROM adjustments")
-        self.positions = _rows(desk, "SELECT id, symbol, side, qty FROM positions WHERE closed_at IS NULL")
-        self.trades = _rows(desk, "SELECT id, symbol, side, gross, fees, net FROM trades")
-        self.desk_cash = desk.execute("SELECT value FROM meta WHERE key = 'cash'").fetchone()
-        self.paper_orders = _rows(paper, "SELECT id, client_order_id, symbol, status, filled_qty FROM orders")
-        self.paper_fills = _rows(paper, "SELECT id, order_id, symbol, side, qty, price, fee FROM fills")
-        self.ledger = _rows(paper, "SELECT n, kind, ref, symbol, qty, amount FROM ledger")
-        self.holdings = {row["symbol"]: row["qty"] for row in _rows(paper, "SELECT symbol, qty FROM holdings")}
-        self.paper_cash = Decimal(paper.execute("SELECT value FROM meta WHERE key = 'cash'").fetchone()[0])
+    def __init__(self, desk: Mapping[str, list[Row]], paper: Mapping[str, list[Row]]) -> None:
+        self.orders, self.fills, self.imported = desk["orders"], desk["fills"], desk["imported"]
+        self.adjustments, self.positions, self.trades = desk["adjustments"], desk["positions"], desk["trades"]
+        self.desk_cash = desk["cash"][0]["value"] if desk["cash"] else None
+        self.paper_orders, self.paper_fills, self.ledger = paper["orders"], paper["fills"], paper["ledger"]
+        self.holdings = {row["symbol"]: row["qty"] for row in paper["holdings"]}
+        self.paper_cash = Decimal(paper["cash"][0]["value"])
         clients = {order["client_order_id"] for order in self.orders}
         self.ours = {order["id"] for order in self.paper_orders if order["client_order_id"] in clients}
         self.our_paper_fills = [fill for fill in self.paper_fills if fill["order_id"] in self.ours]
@@ -237,9 +311,9 @@ def _cash(books: Books) -> Iterator[Finding]:
         if venue is not None and not _near(_flow(row), venue["amount"]):
             yield Finding(check="cash-flow", subject=row["id"],
                           found=f"{_flow(row)} in desk.db, {venue['amount']} in paper.db", fix=RECONCILE)  # fmt: skip
-    if books.desk_cash and not _near(Decimal(books.desk_cash[0]), booked):
+    if books.desk_cash and not _near(Decimal(books.desk_cash), booked):
         yield Finding(check="cash", subject="desk.db",
-                      found=f"running total {books.desk_cash[0]}, fills and adjustments add up to {booked}",
+                      found=f"running total {books.desk_cash}, fills and adjustments add up to {booked}",
                       fix="tradekit doctor")  # fmt: skip
 
 
@@ -280,25 +354,24 @@ def _near(a: Decimal, b: Decimal) -> bool:
     return abs(a - b) < CENT
 
 
-def _rows(db: sqlite3.Connection, sql: str) -> list[Row]:
-    cursor = db.execute(sql)
-    names = [column[0] for column in cursor.description]
-    return [
-        {name: dec(value) if isinstance(value, float) else value for name, value in zip(names, row, strict=True)}
-        for row in cursor.fetchall()
-    ]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _read(path: Path, asked: Mapping[str, str | tuple[str, tuple[str, ...]]]) -> dict[str, list[Row]]:
+    """The answers of some queries at one moment of a file. Rows become dicts when the file is closed again."""
     if not path.exists():
         raise StoreError(f"{path}: there is no such file", "tradekit init")
+    found = {}
     try:
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)
         try:
             db.execute("BEGIN")  # one moment of the file
-            yield db
+            for name, query in asked.items():
+                cursor = db.execute(query) if isinstance(query, str) else db.execute(*query)
+                found[name] = [column[0] for column in cursor.description], cursor.fetchall()
         finally:
             db.close()
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}", "tradekit doctor") from error
+    return {name: [_row(names, row) for row in rows] for name, (names, rows) in found.items()}
+
+
+def _row(names: Sequence[str], values: Sequence[Any]) -> Row:
+    return {name: dec(x) if isinstance(x, float) else x for name, x in zip(names, values, strict=True)}

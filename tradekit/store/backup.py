@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 from hashlib import blake2s
 from pathlib import Path
 
@@ -9,22 +10,30 @@ from tradekit.errors import StoreError
 from tradekit.store.connection import APPLICATION_ID, translated
 
 STEP_PAGES = 256
+UNUSED_S = 86400  # also what a killed copy left
 RESTARTS = 4  # a busy writer makes the copy start again; then it is taken in one step
 
 
 def backup(path: Path, target: Path) -> Path:
     """Copy a database to `target`, checked, synced and renamed into place. Raises StoreError."""
+    _make_folder(target.parent)
+    return _placed(path, target, lasting=True)
+
+
+def _placed(path: Path, target: Path, *, lasting: bool) -> Path:
+    """Copy under another name, then rename; a copy that is to last is checked and synced before."""
     if not path.is_file():
         raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
-    _make_folder(target.parent)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         _copy(path, partial)
-        check(partial)
-        _sync(partial)
+        if lasting:
+            check(partial)
+            _sync(partial)
         os.replace(partial, target)
-        _sync(target.parent)
+        if lasting:
+            _sync(target.parent)
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}", f"make {target.parent} writable") from error
     finally:
@@ -85,17 +94,21 @@ def newest_good(folder: Path) -> Path | None:
 def snapshot(path: Path) -> Path:
     """A private copy for long reads, made again only when the file has changed. Raises StoreError.
 
-    The copy lies in the user's cache folder; delete nothing, the next one replaces it.
+    The copy lies in the user's cache folder; the next one replaces it, and copies that nobody asked for in a day go.
+    It is read once and never restored, so it is neither checked nor synced.
     """
     folder = _cache_folder()
     key = blake2s(str(path.resolve()).encode(), digest_size=8).hexdigest()
     target = folder / f"{key}-{_signature(path)}.db"
-    if target.is_file():
+    with suppress(OSError):
+        os.utime(target)  # somebody asked for it
         return target
-    backup(path, target)
-    for old in folder.glob(f"{key}-*.db"):
-        if old != target:
-            old.unlink(missing_ok=True)  # whoever still reads it keeps it open
+    _placed(path, target, lasting=False)
+    old = target.stat().st_mtime - UNUSED_S
+    for other in folder.iterdir():  # whoever still reads one keeps it open
+        with suppress(OSError):
+            if (other.name.startswith(f"{key}-") and other != target) or other.stat().st_mtime < old:
+                other.unlink()
     return target
 
 
