@@ -134,6 +134,26 @@ def test_a_closing_limit_that_does_not_fill_gives_way_to_the_market(world):
         assert (trade.exit_price, trade.exit_at, trade.exit_reason) == (D("99.19"), at("15:50"), "end-of-day")
 
 
+def test_a_closing_limit_gives_way_although_the_last_bar_was_wide(world):
+    # armed, trail 102.44 under the high of 104; the bar that ends at 15:45 spans 102.9 to 105.5, 1.5 % under which is
+    # 103.91: its own high is no watermark for it, and the close still asks for the market at 15:50
+    rise = [(100, 104, 100, 104)] + [104] * 363 + [(104, 105.5, 102.9, 104.2)]
+    world.add("AAA", [100] * 10 + rise + [(102, 102.5, 99.5, 102)] + [102] * 15)
+    with world.desk() as desk:
+        bought(desk)
+        passes(desk, "09:36", "15:44")
+        out = passes(desk, "15:45", "15:59")
+        assert [(when, order.type, order.reason) for when, order in out] == [
+            ("15:45", "limit", "end-of-day"),
+            ("15:50", "market", "end-of-day"),
+        ]
+        assert [order.decision_price for _, order in out] == [D("104.2"), D(102)]  # the price when it was decided
+        (trade,) = desk.store.trades.all()
+        assert trade.exit_price == D("101.99")
+        assert trade.mfe == pytest.approx(105.5 / 100.01 - 1)
+        assert trade.mae == pytest.approx(99.5 / 100.01 - 1)  # while the limit waited
+
+
 def test_an_exit_in_the_last_bar_is_sold_at_the_next_open(world):
     from datetime import date
 

@@ -1,6 +1,8 @@
 """Day trades are flat before the close: a marketable limit first, then the market, then an alert."""
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
@@ -9,16 +11,26 @@ from tradekit.desk.pauses import paused
 from tradekit.desk.plans import plan_of
 from tradekit.desk.sell import sell, working_exit
 from tradekit.exits import closing_step
-from tradekit.exits.base import Found
 from tradekit.model import FINAL_STATUSES, Order, Position
 
 
-def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | None:
-    """The order that this minute before the close asks for; a limit that did not fill gives way to the market."""
+class Why(NamedTuple):
+    """What the order says of itself."""
+
+    because: str
+    price: Decimal | None
+
+
+def end_of_day_order(desk: Desk, position: Position, because: str, price: Decimal | None) -> Order | None:
+    """The order that this minute before the close asks for; a limit that did not fill gives way to the market.
+
+    `price` is what was seen when it was decided, in the quote currency.
+    """
+    why = Why(because, price)
     rules, now = desk.settings.end_of_day, desk.clock.now()
     session = desk.calendar.on(desk.calendar.day(now))
     if session is None or now >= session.close:
-        return _at_next_open(desk, position, found)
+        return _at_next_open(desk, position, why)
     working = working_exit(desk, position)
     step = closing_step(
         now.timestamp(),
@@ -37,7 +49,7 @@ def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | No
     if step == "limit" and paused(desk, position.symbol, session.day)[0]:
         step = "market"  # nothing trades: one order rests for the reopening, whatever its price
     if step == "on-close":
-        return None if working else _sell(desk, position, found, on_close=True)
+        return None if working else _sell(desk, position, why, on_close=True)
     if working is not None:
         if working.type != "limit" or step == "limit":
             return None
@@ -46,13 +58,13 @@ def end_of_day_order(desk: Desk, position: Position, found: Found) -> Order | No
         position = desk.store.positions.get(position.id) or position
         if position.qty <= 0:
             return None
-    return _sell(desk, position, found, limit=step == "limit")
+    return _sell(desk, position, why, limit=step == "limit")
 
 
 def _sell(
     desk: Desk,
     position: Position,
-    found: Found,
+    why: Why,
     *,
     limit: bool = False,
     on_close: bool = False,
@@ -63,8 +75,8 @@ def _sell(
         position,
         purpose="exit",
         reason="end-of-day",
-        because=found.because,
-        level=position.last_price,
+        because=why.because,
+        level=why.price,
         limit=limit,
         on_close=on_close,
         on_open=on_open,
@@ -76,15 +88,15 @@ def _sell(
             symbol=position.symbol,
             ref=order.id,
             rule="end-of-day",
-            because=found.because,
+            because=why.because,
             position=position.id,
         )
     return order
 
 
-def _at_next_open(desk: Desk, position: Position, found: Found) -> Order | None:
+def _at_next_open(desk: Desk, position: Position, why: Why) -> Order | None:
     """The session is over and it is still here: say so, and queue it for the next open."""
-    order = _sell(desk, position, found, on_open=True)
+    order = _sell(desk, position, why, on_open=True)
     if order is not None:
         alert(
             desk,

@@ -25,7 +25,7 @@ from tradekit.desk.state import fresh_limit_s, quote, regime_now
 from tradekit.desk.triggered import escalate_triggered
 from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
 from tradekit.errors import UpstreamError
-from tradekit.exits import NO_STATE, advance, judge, judge_without_price, level_in_force
+from tradekit.exits import LEVELS, NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position, PriceBar, Quote
 from tradekit.money import dec
@@ -48,6 +48,7 @@ class Seen:
     mark: Mark
     found: Found | None
     bar: PriceBar | None  # the complete bar that asked for the exit; None: the time did, or a quote
+    since: Sequence[PriceBar] = ()  # that bar and those after it: the position is held through them all the same
 
 
 def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Order]:
@@ -76,7 +77,8 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
             order = leave(desk, position, seen)
             if order is not None:
                 orders.append(order)
-                marks[-1] = widened(seen.mark, seen.bar)
+            if seen.since and (order is not None or working_exit(desk, position)):
+                marks[-1] = widened(seen.mark, seen.since)
             marks[-1] = keep_note(desk, marks[-1])
     save_marks(desk, marks)
     orders += protect_all(desk, {mark.position_id: mark for mark in marks})
@@ -105,26 +107,25 @@ def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bo
     Without data, or with prices that a split may have moved (`priced` is False), only the rules that need no price
     are judged.
     """
-    bars = _bars(desk, position.symbol, mark.judged_to) if priced else None
-    if bars is None:
+    known = _bars(desk, position.symbol, mark.judged_to) if priced else None
+    if known is None:
         return _blind(desk, position, mark, state)
+    bars = [bar for bar in known if bar.regular]
     plan, held = plan_levels(desk, position), held_of(position, mark)
     now = desk.clock.now()
     judged_to, found, low = mark.judged_to, None, float(mark.low or position.avg_price)
-    last = None
-    for bar in bars:
-        if not bar.regular:
-            continue
-        last = bar
+    since: Sequence[PriceBar] = ()
+    for i, bar in enumerate(bars):
         found = judge(held, _bar(bar), plan, NO_STATE)
         if found:
+            since = bars[i:]
             break
         held, judged_to, low = (
             advance(held, _bar(bar), plan),
             bar.end,
             min(low, bar.low),
         )
-    asked, price = last if found else None, quote(desk, position.symbol)
+    price = quote(desk, position.symbol)
     if not found:
         found = judge_now(desk, price, now, held, plan, state, judged_to)
     level = level_in_force(held, plan)
@@ -138,7 +139,7 @@ def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bo
         target_hit=held.armed and plan.arm,
         stop_price=None if isnan(level) else dec(round(level, 10)),
     )
-    return Seen(changed, found, asked)
+    return Seen(changed, found, since[0] if since else None, since)
 
 
 def _bars(desk: Desk, symbol: str, since: datetime) -> Sequence[PriceBar] | None:
@@ -158,12 +159,13 @@ def _blind(desk: Desk, position: Position, mark: Mark, state: State) -> Seen:
     return Seen(msgspec.structs.replace(mark, at=now), found, None)
 
 
-def widened(mark: Mark, bar: PriceBar | None) -> Mark:
-    """With the bar that ended the position: its range counts for MFE and MAE, but never for its own trail."""
-    if bar is None or mark.high is None or mark.low is None:
+def widened(mark: Mark, bars: Sequence[PriceBar]) -> Mark:
+    """With the bars from the one that asked for the exit on: their range counts for MFE and MAE."""
+    if mark.high is None or mark.low is None:
         return mark
+    high, low = max(bar.high for bar in bars), min(bar.low for bar in bars)
     return msgspec.structs.replace(
-        mark, high=max(mark.high, dec(round(bar.high, 10))), low=min(mark.low, dec(round(bar.low, 10)))
+        mark, high=max(mark.high, dec(round(high, 10))), low=min(mark.low, dec(round(low, 10)))
     )
 
 
@@ -227,9 +229,11 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
     if found is None:
         return None
     event_ref = position.id
-    if found.rule == "end-of-day":
-        return end_of_day_order(desk, position, found)
     working = working_exit(desk, position)
+    if found.rule == "end-of-day":
+        return end_of_day_order(desk, position, found.because, seen.mark.last_price)
+    if working is not None and working.reason == "end-of-day":  # what else is true by now does not hold the close up
+        return end_of_day_order(desk, position, working.because, seen.mark.last_price)
     if working is not None and not gives_way(desk, position, working):
         warn_halted(desk, working)
         return None
@@ -242,7 +246,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         purpose="exit",
         reason=found.rule,
         because=found.because,
-        level=level_of(found, position),
+        level=level_of(found, seen.mark),
         trigger_at=seen.bar.start if inside and seen.bar is not None else None,
         on_open=after_close,
     )
@@ -286,9 +290,9 @@ def warn_halted(desk: Desk, working: Order) -> None:
         alert_once(desk, "halted", message, symbol=working.symbol, ref=working.id, every_s=86400)
 
 
-def level_of(found: Found, position: Position) -> Decimal | None:
-    """The price that asked for the exit; a rule without one names the last price known."""
-    return position.last_price if isnan(found.price) else dec(round(found.price, 10))
+def level_of(found: Found, mark: Mark) -> Decimal | None:
+    """The price that asked for the exit; for a rule that names none, the last price that this pass has seen."""
+    return dec(round(found.price, 10)) if found.rule in LEVELS and not isnan(found.price) else mark.last_price
 
 
 def _close_used(desk: Desk, position: Position) -> None:
