@@ -19,6 +19,8 @@ class Capabilities(Record, frozen=True, kw_only=True):
     order_types: frozenset[str] = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
     tifs: frozenset[str] = frozenset({"day", "gtc", "ioc", "opg", "cls"})
     extended_hours: bool = False
+    extended_before_s: float = 19800.0  # they begin so long before the open: 04:00 New York
+    extended_after_s: float = 14400.0  # and end so long after the close
     live: bool = False  # real money
     settle_s: float = (
         10.0  # how long a cancel may take to become final; 0: asking again sooner than the next bar is idle

@@ -7,6 +7,18 @@ from tradekit.desk.state import fresh_limit_s, in_hours, quote
 from tradekit.model import Order, Position
 
 
+def nothing_trades(desk: Desk) -> bool:
+    """Neither regular nor extended hours are running: what is sent now can only wait for an open."""
+    if in_hours(desk) or desk.calendar.around_the_clock:
+        return False
+    can, now = desk.broker.capabilities, desk.clock.now()
+    session = desk.calendar.on(desk.calendar.day(now))
+    if not can.extended_hours or session is None:
+        return True
+    first = session.open - timedelta(seconds=can.extended_before_s)
+    return not first <= now < session.close + timedelta(seconds=can.extended_after_s)
+
+
 def discount_now(desk: Desk, position: Position, most: float | None = None) -> float:
     """How far under the bid the next limit goes: one step more than the last, `most` (or the setting) at the most."""
     step = desk.settings.exits.limit_offset

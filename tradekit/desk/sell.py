@@ -9,7 +9,7 @@ from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
-from tradekit.desk.extended import discount_now
+from tradekit.desk.extended import discount_now, nothing_trades
 from tradekit.desk.match import row_of
 from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
 from tradekit.desk.pretrade import sellable
@@ -59,6 +59,7 @@ def sell(
         raise TimeIsOver(f"{position.symbol}: the command's time is over", "the next run goes on from here")
     if not _room(desk, position, f"making room: {reason}"):
         return None  # the next pass sells, once the venue has let go
+    on_open = on_open or (not on_close and nothing_trades(desk))
     limit = limit or (in_hours(desk) and len(refused) % 2 == 1)  # refused as a market order: the other kind
     kind = _kind(desk, position, limit=limit, on_open=on_open, on_close=on_close, discount=discount)
     facts = {"purpose": purpose, "reason": reason, "because": because, "trigger_at": trigger_at}
