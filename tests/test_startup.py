@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"pandas", "numpy", "numba", "httpx", "keyring", "sqlite_utils", "rich", "exchange_calendars", "asyncio"}
+HEAVY |= {"telegram", "PIL"}
 PROBE = """
 import atexit, sys
 atexit.register(lambda: print("MODULES", *{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
@@ -28,6 +29,7 @@ LISTINGS = [
     ("positions", "--help"),
     ("monitor-exits", "--help"),
     ("scan", "--help"),
+    ("bot", "--help"),
 ]
 
 

@@ -89,6 +89,17 @@ def test_a_halt_does_not_wait_for_a_sale_and_a_sale_waits_for_its_copy(bot, api)
     assert sells(process.desk) == [("AAA", 1), ("BBB", 1)]
 
 
+def test_a_memory_that_cannot_be_used_stops_every_act_but_a_halt(bot, api):
+    process = bot()
+    for table in ("asks", "requests"):
+        change(process.desk / "bot.db", f"DROP TABLE {table}")
+    assert api.next_text("/close AAA").startswith("not done: ")
+    assert api.next_text("/set risk.max_positions 1").startswith("/set: not done: ")
+    assert "max_positions: 6" in (process.desk / "desk.yaml").read_text()
+    assert api.next_text("/halt").startswith("halted")
+    assert rows(process.desk / "desk.db", "SELECT count(*) FROM halts") == [(1,)]
+
+
 # kill -9
 
 

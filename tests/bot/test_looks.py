@@ -158,13 +158,13 @@ def test_a_halt_acts_at_once_and_a_resume_asks(served):
 
 def test_a_setting_is_changed_through_config_set_and_leaves_an_event(served):
     api = served.api
-    assert api.next_text("/set risk.max_positions 5") == "risk.max_positions is now 5"
+    assert api.next_text("/set risk.max_positions 5") == "risk.max_positions is now 5 (it was 6)"
     assert "max_positions: 5  # open positions" in (served.desk / "desk.yaml").read_text()
-    assert api.next_text("/set risk.restricted [GME, AMC]").startswith("risk.restricted is now")
+    assert api.next_text("/set risk.restricted [GME, AMC]") == 'risk.restricted is now ["GME","AMC"] (it was [])'
     found = [(row["user"], *row["words"]) for row in acts(served.desk) if row["what"] == "set"]
     assert (OWNER, "risk.max_positions", "5") in found and found[-1] == (OWNER, "risk.restricted", "[GME, AMC]")
     assert ("config set", 0) in rows(served.desk / "desk.db", "SELECT command, exit_code FROM runs")
-    assert api.next_text("/set risk.max_positions 6") == "risk.max_positions is now 6"
+    assert api.next_text("/set risk.max_positions 6") == "risk.max_positions is now 6 (it was 5)"
 
 
 def test_a_scan_runs_now(served):
@@ -224,6 +224,17 @@ def test_groups_and_the_list_are_what_desk_yaml_says_now(served):
     path.write_text(text)
     assert api.next_text("/trades") == "no closed trades"
     assert len(api.texts()) == told + 1
+
+
+def test_a_broken_desk_yaml_is_said_and_the_list_from_before_counts(served):
+    api, path = served.api, served.desk / "desk.yaml"
+    text = path.read_text()
+    path.write_text(text + "nonsense: [\n")
+    try:
+        assert api.next_text("/trades").startswith("desk.yaml cannot be read: ")
+    finally:
+        path.write_text(text)
+    assert api.next_text("/trades") == "no closed trades"
 
 
 # the network and the wire

@@ -1,5 +1,7 @@
 """Pieces of at most 4,096 UTF-16 units, arguments that are checked, updates that are not trusted."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from tests.bot.api import units
 from tradekit.bot import vocabulary
 from tradekit.bot.acts import check_key, check_settable
 from tradekit.bot.chat import words_of
-from tradekit.bot.line import check_url
+from tradekit.bot.clerk import _ref
+from tradekit.bot.line import Line, check_url
 from tradekit.bot.memory import Ask, Memory, Request, Shown
 from tradekit.bot.words import Text, cut, pieces, shortened
 from tradekit.clock import parse_time
@@ -146,6 +149,17 @@ def test_the_token_goes_to_https_or_this_machine_only(url):
 def test_telegrams_own_address_and_a_local_server_are_fine():
     for url in ("https://api.telegram.org", "http://127.0.0.1:8081", "http://localhost:8081/", "https://[::1]"):
         check_url(url)
+
+
+def test_a_question_that_is_too_long_for_one_message_is_put_whole():
+    line = Line(BotSettings(), "1:token")
+    text = "Sell now?\n" + "".join(f"{n} S{n}, paid 1\n" for n in range(600))
+    assert len(line.ask(7, text, [("Yes", "y:t")])) == len(pieces([Text(text)])) > 1
+
+
+def test_an_act_has_a_name_of_its_own_though_telegram_may_count_anew():
+    first, later = request(1000), Request(1000, AT + timedelta(days=30), 7, 7, ("halt",))
+    assert _ref(first) == "telegram-1000-20260213T150000" != _ref(later)
 
 
 # what is kept

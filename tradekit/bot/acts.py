@@ -90,8 +90,16 @@ async def sell(bot: Bot, what: str, shown: Sequence[Shown], *, again: bool) -> D
     return await bot.run(["liquidate", "--", *symbols], act=True)
 
 
-def told(name: str, done: Done) -> list[Text]:
-    """What became of an act."""
+def value_of(settings: Settings, key: str) -> str | None:
+    """A setting in force as text; None for a key that is not there."""
+    from tradekit.base.settings_file import dotted, leaves
+    from tradekit.commands._output import as_text
+
+    return next((as_text(value) for keys, value in leaves(settings) if dotted(keys) == key), None)
+
+
+def told(name: str, done: Done, *, was: str | None = None) -> list[Text]:
+    """What became of an act; `was`: the setting before it was changed."""
     if not done.well:
         return [part for part in failed(name, done) if isinstance(part, Text)]
     rows, talk = done.records(), done.talk()
@@ -110,6 +118,9 @@ def told(name: str, done: Done) -> list[Text]:
     elif name == "resume":
         parts.append(Text(f"{len(rows)} halts lifted" if rows else "no halt was open"))
     elif name == "set" and rows:
-        parts.append(Text(f"{rows[0].get('key')} is now {rows[0].get('value')}"))
+        from tradekit.commands._output import as_text
+
+        before = "" if was is None else f" (it was {was})"
+        parts.append(Text(f"{rows[0].get('key')} is now {as_text(rows[0].get('value'))}{before}"))
     parts += [Text("\n".join(talk))] if talk else []
     return parts or [Text("done")]

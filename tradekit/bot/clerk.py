@@ -76,11 +76,8 @@ class Clerk:
         try:
             self._read_settings()
             self._route(heard(update))
-        except TradekitError as error:
-            self.desk.say(f"bot: {error.message}")
         except Exception as error:
-            save_traceback(error, self.desk.path, os.environ)
-            _log.error("update %s: %s", update.update_id, redact(f"{type(error).__name__}: {error}"))
+            self._what_failed(error)
 
     def tell_skipped(self) -> None:
         """Log the updates that could not even be read."""
@@ -96,11 +93,12 @@ class Clerk:
                 acts.check_settable(loaded.settings, loaded.place)
                 self.desk.settings, self.desk.settings_hash = loaded.settings, loaded.hash
             self.broken = ""
-            if abs(self.desk.clock.now() - self.sessions_at) > SESSIONS_FOR:
-                self.sessions_at = self.desk.clock.now()
-                self.desk.calendar = load_calendar(self.desk.settings, self.desk.store, self.sessions_at)
         except ConfigError as error:
             self.broken = error.message
+        if abs(self.desk.clock.now() - self.sessions_at) > SESSIONS_FOR:
+            self.sessions_at = self.desk.clock.now()
+            with self.told():
+                self.desk.calendar = load_calendar(self.desk.settings, self.desk.store, self.sessions_at)
 
     def _route(self, found: Said | Clicked | Skipped) -> None:
         if isinstance(found, Skipped):
@@ -110,7 +108,7 @@ class Clerk:
         elif not found.private and not self.said.groups:
             _log.info("update %s skipped: a group", found.update_id)
         elif isinstance(found, Clicked):
-            self._start(self._clicked(found))
+            self._start(self._clicked(found), found.chat_id)
         else:
             self._said(found)
 
@@ -135,7 +133,7 @@ class Clerk:
         elif word.kind == "look" and len(self.tasks) >= MOST_WAITING:
             _log.warning("update %s skipped: %s messages are waiting", said.update_id, len(self.tasks))
         elif word.kind == "look":
-            self._start(self._look(said, name, rest))
+            self._start(self._look(said, name, rest), said.chat_id)
         elif (age := self._age(said.sent_at)) > self.said.too_old_s:
             about = f"/{name} is {age:.0f} s old (at most {self.said.too_old_s} s are allowed)"
             self._answer(said.chat_id, f"Too old: {about} and was not carried out. Send it again if you still mean it.")
@@ -153,7 +151,7 @@ class Clerk:
             self._answer(said.chat_id, _usage(name, error))
             return
         if word.kind == "ask":
-            self._start(self._ask(said.user_id, said.chat_id, name, arguments))
+            self._start(self._ask(said.user_id, said.chat_id, name, arguments), said.chat_id)
             return
         request = Request(said.update_id, self.clock.now(), said.user_id, said.chat_id, (name, *arguments))
         try:
@@ -172,20 +170,27 @@ class Clerk:
 
     # tasks
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(self._watched(work))
+    def _start(self, work: Coroutine[Any, Any, None], chat_id: int | None = None) -> None:
+        task = asyncio.ensure_future(self._watched(work, chat_id))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
-        """A bug in one answer is written down and takes nothing else along."""
+    async def _watched(self, work: Coroutine[Any, Any, None], chat_id: int | None) -> None:
+        """What goes wrong in one answer is said, a bug is written down, and nothing else is taken along."""
         try:
             await work
-        except TradekitError as error:
-            self.desk.say(f"bot: {error.message}")
         except Exception as error:
-            path, _ = save_traceback(error, self.desk.path, os.environ)
-            _log.error("a bug: %s (traceback in %s)", redact(f"{type(error).__name__}: {error}"), path)
+            text = self._what_failed(error)
+            if chat_id is not None:
+                await self._deliver(chat_id, [Text(text)])
+
+    def _what_failed(self, error: Exception) -> str:
+        if isinstance(error, TradekitError):
+            self.desk.say(f"bot: {redact(error.message)}")
+            return redact(f"not done: {error.message}")
+        path, _ = save_traceback(error, self.desk.path, os.environ)
+        _log.error("a bug: %s (traceback in %s)", redact(f"{type(error).__name__}: {error}"), path)
+        return f"not done, a bug: {type(error).__name__} (the traceback is in the desk's logs)"
 
     def _answer(self, chat_id: int, text: str) -> None:
         self._start(self._deliver(chat_id, [Text(text)]))
@@ -228,7 +233,8 @@ class Clerk:
         self.memory.ask(ask)
         text = acts.question(self.desk, what, shown) + f"\n(the buttons work for {self.said.confirm_s} s, once)"
         buttons = [("Yes", f"y:{ask.token}"), ("No", f"n:{ask.token}")]
-        await self._sent(self.line.ask(chat_id, redact(text), buttons))
+        for call in self.line.ask(chat_id, redact(text), buttons):
+            await self._sent(call)
 
     def _entries(self) -> bool:
         return any(order.purpose == "entry" for order in self.desk.store.orders.live())
@@ -306,16 +312,20 @@ class Clerk:
         if request.again and self._age(request.at) > self.said.too_old_s:
             return [Text(f"/{what} was interrupted {self._age(request.at):.0f} s ago and is not repeated: /positions")]
         ask = self.memory.asked(rest[0]) if WORDS[what].kind == "ask" and rest else None
-        facts = {"shown": {one.symbol or one.id: one.qty for one in ask.shown}} if ask else {"words": rest}
+        facts: dict[str, Any] = (
+            {"shown": {one.symbol or one.id: one.qty for one in ask.shown}} if ask else {"words": rest}
+        )
+        if what == "set":
+            facts["was"] = acts.value_of(self.desk.settings, rest[0])
         self._note(request, what, facts)
         try:
             done = await self._done(request, what, tuple(rest), ask)
-        except TradekitError as error:
-            return [Text(f"/{what}: not done: {redact(error.message)}")]
+        except Exception as error:
+            return [Text(f"/{what}: {self._what_failed(error)}")]
         if not done.well:
             with self.told():
                 event(self.desk, "bot.failed", ref=_ref(request), what=what, user=request.user_id, code=done.code)
-        return acts.told(what, done)
+        return acts.told(what, done, was=facts.get("was"))
 
     async def _done(self, request: Request, what: str, rest: tuple[str, ...], ask: Ask | None) -> Done:
         if what == "halt":
@@ -364,7 +374,8 @@ class Clerk:
 
 
 def _ref(request: Request) -> str:
-    return f"telegram-{request.id}"
+    """Telegram's number and our time: the numbers begin anew after a week of silence."""
+    return f"telegram-{request.id}-{request.at:%Y%m%dT%H%M%S}"
 
 
 def _usage(name: str, error: UsageError) -> str:

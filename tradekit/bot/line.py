@@ -97,13 +97,14 @@ class Line:
                 found.append(self._file(chat_id, part))
         return found
 
-    def ask(self, chat_id: int, text: str, buttons: Buttons) -> Callable[[], Awaitable[Any]]:
-        """A call that puts a question with buttons under it."""
+    def ask(self, chat_id: int, text: str, buttons: Buttons) -> list[Callable[[], Awaitable[Any]]]:
+        """Calls that put a question, all of it, with buttons under its last message."""
         from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
         row = [InlineKeyboardButton(label, callback_data=data) for label, data in buttons]
-        piece = pieces([Text(text)])[0]
-        return self._text(chat_id, piece, reply_markup=InlineKeyboardMarkup([row]))
+        *first, last = pieces([Text(text)])
+        question = self._text(chat_id, last, reply_markup=InlineKeyboardMarkup([row]))
+        return [*(self._text(chat_id, piece) for piece in first), question]
 
     def edit(self, chat_id: int, message_id: int, text: str) -> Callable[[], Awaitable[Any]]:
         """A call that replaces a question, buttons and all."""
