@@ -60,5 +60,5 @@ def liquidate(
         if desk.counts.get("unsold") and not dry_run:
             raise Findings(
                 f"liquidate: for {desk.counts['unsold']} of the chosen positions no sell is working",
-                "run it again: what held their shares is being cancelled; else tradekit events --alerts",
+                "the next pass of monitor-exits sells, or run it again; else tradekit events --alerts",
             )

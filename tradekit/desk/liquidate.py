@@ -14,7 +14,8 @@ from tradekit.desk.sell import sell, working_exit
 from tradekit.desk.state import in_hours
 from tradekit.desk.trouble import try_to_catch_up
 from tradekit.errors import UsageError
-from tradekit.model import FINAL_STATUSES, Order, Position
+from tradekit.ids import close_id
+from tradekit.model import FINAL_STATUSES, Decision, Order, Position
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _what_next(desk: Desk, position: Position, working: Order | None) -> str:
     if working is None and is_dust(desk, position):
         return f"dust: {desk.broker.name} does not trade so little; tradekit release {position.symbol} lets it go"
     if working is None:
-        return "no sell is working: run liquidate again until one is"
+        return "no sell is working yet: the next pass of monitor-exits sells, or run liquidate again"
     if working.tif == "opg" or (working.type == "market" and not in_hours(desk)):
         return f"{working.id} sells at the open"
     if working.extended_hours:
@@ -172,9 +173,47 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
         on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
         discount=options.max_discount,
     )
+    asked = desk.store.decisions.closing(position.id)
     if order is not None:
         event(desk, "liquidate", symbol=position.symbol, ref=order.id)
+        if asked is not None:
+            desk.store.decisions.set_status(asked.id, "used")
+    elif asked is None and not is_dust(desk, position) and working_exit(desk, position) is None:
+        keep_asking(desk, position)
     return order
+
+
+def keep_asking(desk: Desk, position: Position) -> None:
+    """Its stop was not gone in time: a pending CLOSE, so that the next pass sells and does not protect it again."""
+    now, current = desk.clock.now(), desk.store.positions.get(position.id)
+    name = f"{close_id(position.id, now)}-liquidate"
+    if current is None or current.qty <= 0 or desk.store.decisions.get(name) is not None:
+        return
+    row = Decision(
+        id=name,
+        candidate_id=None,
+        position_id=position.id,
+        session=desk.calendar.day(now),
+        at=now,
+        expires_at=None,
+        symbol=position.symbol,
+        action="CLOSE",
+        by="human",
+        score=None,
+        conviction=None,
+        intent=position.intent,
+        stop_price=None,
+        target_price=None,
+        order_kind="limit",
+        because="asked by the operator: liquidate found its stop still being cancelled",
+        status="pending",
+        strategy=position.strategy,
+        cap=position.cap,
+        price=position.last_price,
+    )
+    with desk.store.transaction():
+        desk.store.decisions.add(row)
+        event(desk, "liquidate", symbol=position.symbol, ref=row.id)
 
 
 def _makes_room(desk: Desk, position: Position, working: Order, options: LiquidateOptions) -> bool:
