@@ -63,6 +63,20 @@ def test_thirds_are_not_rounded_into_the_profit():
     assert trade_of(found, None, None).gross == D("-0.01")  # from the sums
 
 
+def test_the_average_of_one_fill_is_its_price():
+    # in 9973.3184465169968276, out 10413.7003185712440446; money is booked to 1e-6, the price is none of that
+    (found,) = folded("b6307.39763383@1.58120972 s6307.39763383@1.65102962")
+    trade = trade_of(found, None, None)
+    assert (trade.entry_price, trade.exit_price, trade.exits[0]["price"]) == (
+        D("1.58120972"),
+        D("1.65102962"),
+        D("1.65102962"),
+    )
+    assert trade.gross == D("440.381872")  # 10413.700319 - 9973.318447
+    (held,) = folded("b6307.39763383@1.58120972 s6000.1@1.65102962")
+    assert (held.avg_price, held.exit_price) == (D("1.58120972"), D("1.65102962"))
+
+
 def test_a_short_statement():
     (found,) = folded("s10@100 b4@95 b6@101")
     trade = trade_of(found, None, D(102))

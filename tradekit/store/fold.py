@@ -42,7 +42,10 @@ NOTHING_SAID = Opening()  # what an imported fill opens
 
 
 class Move(NamedTuple):
-    """One thing that changes a quantity. `notional` and `fee` are booked money, None: at the average cost."""
+    """One thing that changes a quantity. `notional` and `fee` are booked money, None: at the average cost.
+
+    `dust` is what booking rounded off the notional: money ignores it, average prices do not.
+    """
 
     at: datetime
     rank: int  # splits before buys before sells of the same instant
@@ -55,6 +58,7 @@ class Move(NamedTuple):
     reason: str
     order_id: str | None
     opening: Opening | None
+    dust: Decimal = ZERO
 
 
 _move = cast(Callable[[tuple[Any, ...]], Move], partial(tuple.__new__, Move))  # as _make, in a third of the time
@@ -77,6 +81,9 @@ class Episode:
     out_qty: Decimal = ZERO
     out_notional: Decimal = ZERO
     fees: Decimal = ZERO
+    dust: Decimal = ZERO  # what booking rounded off the cost of what is held, off what came in and off what went out
+    in_dust: Decimal = ZERO
+    out_dust: Decimal = ZERO
     split: Decimal = ONE  # product of the split factors since the opening
     closed_at: datetime | None = None
     closed_session: date | None = None
@@ -86,15 +93,15 @@ class Episode:
     @property
     def avg_price(self) -> Decimal:
         """Average cost of what is held, 12 digits; of a closed episode the average entry."""
-        return shown_average(self.cost, self.qty) if self.qty else self.entry_price
+        return shown_average(self.cost + self.dust, self.qty) if self.qty else self.entry_price
 
     @property
     def entry_price(self) -> Decimal:
-        return shown_average(self.in_notional, self.in_qty)
+        return shown_average(self.in_notional + self.in_dust, self.in_qty)
 
     @property
     def exit_price(self) -> Decimal | None:
-        return shown_average(self.out_notional, self.out_qty) if self.out_qty else None
+        return shown_average(self.out_notional + self.out_dust, self.out_qty) if self.out_qty else None
 
     @property
     def gross(self) -> Decimal:
@@ -123,9 +130,10 @@ def from_fill(fill: Fill, *, currency: str = "USD", reason: str = "", opening: O
             fee, less = _fee_in_kind(fill, currency)
             qty += less if side == "sell" else -less
     rank = BUY_RANK if side == "buy" else SELL_RANK
-    notional = book(qty * price, currency)
+    exact = qty * price
+    notional = book(exact, currency)
     facts = fill.at, rank, fill.broker_fill_id, side, qty, notional, fee, fill.session, reason, fill.order_id, opening
-    return _move(facts)
+    return _move((*facts, exact - notional))
 
 
 def _fee_in_kind(fill: Fill, currency: str) -> tuple[Decimal, Decimal]:
@@ -264,6 +272,9 @@ def _add(held: Episode, move: Move) -> None:
     held.cost += notional
     held.in_qty += move.qty
     held.in_notional += notional
+    if move.dust:
+        held.dust += move.dust
+        held.in_dust += move.dust
     held.fees += move.fee
     held.moves.append(move.id)
 
@@ -272,22 +283,28 @@ def _reduce(held: Episode, move: Move) -> Move | None:
     """Take a move's quantity out of an episode; what of a fill is left over comes back as a move."""
     part = min(move.qty, held.qty)
     cost = held.cost * part / held.qty
-    notional, fee = move.notional, move.fee
+    notional, fee, dust = move.notional, move.fee, move.dust
     if notional is None:
         notional = book(cost)
     rest = None
     if move.qty > part:
-        whole, whole_fee = notional, fee
+        whole, whole_fee, exact = notional, fee, notional + dust
         notional, fee = book(whole * part / move.qty), book(whole_fee * part / move.qty)
+        dust = exact * part / move.qty - notional
         if move.kind in ("buy", "sell"):
-            rest = move._replace(qty=move.qty - part, notional=whole - notional, fee=whole_fee - fee)
+            rest = move._replace(
+                qty=move.qty - part, notional=whole - notional, fee=whole_fee - fee, dust=move.dust - dust
+            )
+    if held.dust:
+        held.dust -= held.dust * part / held.qty
     held.qty -= part
     held.cost -= cost
     held.out_qty += part
     held.out_notional += notional
+    held.out_dust += dust
     held.fees += fee
     held.moves.append(move.id)
-    price = shown_average(notional, part)
+    price = shown_average(notional + dust, part)
     held.exits.append(
         {"at": iso(move.at), "qty": part, "price": price, "reason": move.reason, "order_id": move.order_id}
     )
