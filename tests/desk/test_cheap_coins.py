@@ -36,14 +36,13 @@ def test_a_coin_of_eight_cents_could_not_be_traded_on_a_tick_of_a_cent(world):
         assert order.limit_price == D("0.08025605")
         assert order.qty == D("124601.19828972")  # 10,000 / 0.08025605, down to the lot
         out = passes(desk, "09:36", "09:43")
-        # bought at 0.080016, on average a hair less (costs are booked to a millionth), so the stop 2 % under it,
-        # 0.07841568, is rounded down one step; the bar of 09:40 touches it
+        # bought at 0.080016 (booking its cost to a millionth must not show in the average: the stop was a step too low),
+        # so the stop 2 % under it is 0.07841568; the bar of 09:40 touches it
         assert [(when, sold.reason, sold.decision_price) for when, sold in out] == [
-            ("09:41", "hard-stop", D("0.07841567"))
+            ("09:41", "hard-stop", D("0.07841568"))
         ]
         (trade,) = desk.store.trades.all()
-        assert round(trade.entry_price, 8) == D("0.080016")
-        assert round(trade.exit_price, 8) == D("0.07838432")  # 0.0784 less 0.02 %
+        assert (trade.entry_price, trade.exit_price) == (D("0.080016"), D("0.07838432"))  # 0.0784 less 0.02 %
 
 
 def test_a_symbols_own_tick_is_that_of_its_orders_its_quotes_and_the_venue(world):
@@ -58,7 +57,7 @@ def test_a_symbols_own_tick_is_that_of_its_orders_its_quotes_and_the_venue(world
         assert order.limit_price == D("0.0803")
         passes(desk, "09:36", "09:40")
         (position,) = desk.store.positions.open()
-        assert round(position.avg_price, 8) == D("0.0801")  # the cost is booked to a millionth of a dollar
+        assert position.avg_price == D("0.0801")
         assert position.stop_price == D("0.0784")  # 0.078498, down
         protect = desk.store.orders.get(position.protected_by)
         assert protect.stop_price == D("0.0768")  # 0.0801 - 4 % = 0.076896, down
