@@ -150,3 +150,24 @@ def test_a_calendar_that_does_not_exist_is_a_failed_row(line, new_desk):
     desk = new_desk()
     line("-C", desk, "config", "set", "desk.calendar", "XNSY")
     assert rows_of(line("-C", desk, "doctor", "--json"))["sessions"]["ok"] is False
+
+
+@pytest.mark.parametrize(("bot", "token", "found", "fix"), [
+    ("users: []", "x" * 20, "bot.users is empty", "tradekit config set bot.users"),
+    ("users: [1]", "", "no secret telegram-token", "export TRADEKIT_SECRET_TELEGRAM_TOKEN"),
+    ("users: [1], settable: [desk.broker]", "x" * 20, "'desk.broker' may not be changed by chat", "bot.settable"),
+    ("users: [1], url: 'http://example.org'", "x" * 20, "neither https://HOST", "tradekit config set bot.url"),
+    ("users: [1, 2]", "x" * 20, "2 people, token from environment", ""),
+])  # fmt: skip
+def test_a_bot_that_could_not_start_is_a_failed_row(bot, token, found, fix, line, new_desk, monkeypatch):
+    monkeypatch.setattr("tradekit.base.secrets.from_keyring", lambda name: None)
+    desk = new_desk()
+    text = (desk / "desk.yaml").read_text()
+    start = text.index("\nbot:")
+    (desk / "desk.yaml").write_text(
+        text[:start] + f"\nbot: {{enabled: true, {bot}}}\n" + text[text.index("\n# OAuth") :]
+    )
+    done = line("-C", desk, "doctor", "--json", env={"TRADEKIT_SECRET_TELEGRAM_TOKEN": token})
+    row = rows_of(done)["bot"]
+    assert (row["ok"], found in row["found"], fix in row["fix"]) == (not fix, True, True), row
+    assert "x" * 20 not in done.stdout + done.stderr

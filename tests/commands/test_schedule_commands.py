@@ -107,6 +107,14 @@ def test_a_wrong_schedule_is_named_with_its_line(desk, capsys):
     assert "desk.yaml:4: schedule[1]: unknown key att, did you mean at?" in err
 
 
+def test_with_a_bot_and_timers_there_is_a_service_for_it(desk, capsys):
+    (desk / "desk.yaml").write_text("desk: {name: test}\nbot: {enabled: true, users: [1]}\n")
+    _, out, _ = called(desk, capsys, "systemd", "--timers", "--program", "/opt/tradekit")
+    assert f"# tradekit-{desk.name}-bot.service\n" in out and f"ExecStart=/opt/tradekit -C {desk} bot\n" in out
+    _, out, _ = called(desk, capsys, "systemd", "--program", "/opt/tradekit")
+    assert "bot.service" not in out  # the supervisor runs it
+
+
 def test_with_channels_there_is_a_line_and_a_timer_for_notify(desk, capsys):
     _, before, _ = called(desk, capsys, "crontab", "--host-zone", "UTC", "--program", "/opt/tradekit")
     (desk / "desk.yaml").write_text("desk: {name: test}\nnotify: {channels: {phone: {kind: ntfy, topic: my-desk}}}\n")

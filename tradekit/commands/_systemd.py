@@ -43,6 +43,24 @@ ReadWritePaths={writable}
 [Install]
 WantedBy={target}
 """
+BOT = """\
+[Unit]
+Description=tradekit bot, {desk}
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+{user}ExecStart={command} bot
+Restart=always
+RestartSec=5
+SuccessExitStatus=130 143
+RestartPreventExitStatus=2 4 8
+TimeoutStopSec=20
+ReadWritePaths={writable}
+{sandbox}
+[Install]
+WantedBy={target}
+"""
 SERVICE = """\
 [Unit]
 Description=tradekit {names}, {desk}
@@ -116,6 +134,13 @@ def notify_units(command: str, desk: str, writable: str, *, user: str | None) ->
         f"{unit}.service": _service("notify", f"ExecStart={command} -q notify", desk, writable, user),
         f"{unit}.timer": TIMER.format(name="notify", desk=desk, moments="OnCalendar=*-*-* *:*:00", unit=unit),
     }
+
+
+def bot_unit(command: str, desk: str, writable: str, *, user: str | None) -> dict[str, str]:
+    """File name -> text: the Telegram bot as a service of its own, where no supervisor runs it."""
+    who, target = ("", "default.target") if user is None else (f"User={user}\n", "multi-user.target")
+    text = BOT.format(command=command, desk=desk, writable=writable, user=who, target=target, sandbox=SANDBOX)
+    return {f"tradekit-{desk}-bot.service": text}
 
 
 def _service(names: str, lines: str, desk: str, writable: str, user: str | None) -> str:

@@ -67,6 +67,7 @@ def examine(context: "Context") -> Iterator[Check]:
         ("file modes", lambda: _modes(desk)),
         ("disk space", lambda: _space(desk)),
         ("locks", lambda: _locks(desk)),
+        *([("bot", lambda: _bot(context, settings))] if settings.bot.enabled else []),
         *((f"login {name}", partial(_login, context, settings, name)) for name in settings.providers),
     ]
     for name, step in steps:
@@ -242,6 +243,24 @@ def _modes(desk: Path) -> Check:
         return Check("file modes", True, "nobody else can read them")
     names = ", ".join(p.name or str(p) for p in wide[:5]) + (" ..." if len(wide) > 5 else "")
     return Check("file modes", False, f"others can read {names}", f"chmod -R go= {desk}")
+
+
+def _bot(context: "Context", settings: "Settings") -> Check:
+    """Whether the Telegram bot could start: its library, its people, its token; no network."""
+    from importlib.util import find_spec
+
+    from tradekit.base.secrets import secret
+    from tradekit.bot.acts import check_settable
+    from tradekit.bot.line import check_url
+
+    said = settings.bot
+    if find_spec("telegram") is None:
+        return Check("bot", False, "python-telegram-bot is not installed", "pip install 'tradekit[bot]'")
+    if not said.users:
+        return Check("bot", False, "bot.enabled, and bot.users is empty", "tradekit config set bot.users '[YOUR-ID]'")
+    check_url(said.url)
+    check_settable(settings, lambda *keys: "desk.yaml")
+    return Check("bot", True, f"{len(said.users)} people, token from {secret(said.secret, context.environ).origin}")
 
 
 def _login(context: "Context", settings: "Settings", name: str) -> Check:

@@ -128,9 +128,9 @@ def systemd(
     from pathlib import Path
 
     from tradekit.clock import clock_from
-    from tradekit.commands._context import read_store
+    from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._crontab import a_year
-    from tradekit.commands._systemd import notify_units, quoted, slot_units, supervise_unit
+    from tradekit.commands._systemd import bot_unit, notify_units, quoted, slot_units, supervise_unit
 
     with read_store(ctx.obj) as store:
         first = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at")).now().date()
@@ -146,6 +146,8 @@ def systemd(
         files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, desk.name, writable, user=user)
         if has_channels(ctx.obj):
             files |= notify_units(command, desk.name, writable, user=user)
+        if read_settings(ctx.obj).settings.bot.enabled:
+            files |= bot_unit(command, desk.name, writable, user=user)
     else:
         files = {f"tradekit-{desk.name}-supervise.service": supervise_unit(command, desk.name, writable, user=user)}
     for name, text in files.items():
