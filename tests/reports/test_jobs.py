@@ -118,6 +118,11 @@ def old_things(desk):
     scan = make_scan(at=at("09:35"))
     desk.store.scans.add(scan)
     desk.store.candidates.add(make_candidate(at=at("09:35"), scan_id=scan.id))
+    first = {"passed": False, "score": None, "reject_reason": "rvol", "at": at("09:35"), "scan_id": scan.id}
+    desk.store.candidates.add_many([
+        make_candidate(symbol="DULL", features={"rvol": 1.1}, max_gain=0.02, **first),
+        make_candidate(symbol="NONE", features={}, **first),
+    ])  # fmt: skip
     run = make_run(id="old", started_at=at("09:35"), ended_at=at("09:36"), exit_code=0)
     desk.store.runs.add_many([run, msgspec.structs.replace(run, id="killed", ended_at=None)])
     check = dict.fromkeys(PositionCheck.__struct_fields__)
@@ -131,7 +136,8 @@ def test_cleanup_counts_first_and_backs_up_before_it_takes(world):
         old_things(desk)
         desk.clock.set(at("10:00") + timedelta(days=91))
         desk.dry_run = True
-        expected = {"position checks": 1, "run rows": 1, "features of untraded candidates": 1}
+        expected = {"position checks": 1, "run rows": 1, "features of untraded candidates": 1,
+                    "features of first-stage rejects": 1}  # fmt: skip
         assert {each.what: each.rows for each in cleanup(desk)} == expected
         assert not list(desk.path.glob("backups/*")) and desk.store.position_checks.count() == 1
         desk.dry_run = False
@@ -139,6 +145,9 @@ def test_cleanup_counts_first_and_backs_up_before_it_takes(world):
         assert len(list(desk.path.glob("backups/*.db"))) == 1
         assert [run.id for run in desk.store.runs.all()] == ["killed"]
         assert desk.store.candidates.all()[0].features == {}
+        dull, none = desk.store.candidates.rejected()
+        assert (dull.symbol, dull.features, dull.reject_reason, dull.max_gain) == ("DULL", {}, "rvol", 0.02)
+        assert none.symbol == "NONE"
         assert desk.store.fills.count() == 1
         assert sum(each.rows for each in cleanup(desk)) == 0
         assert len(list(desk.path.glob("backups/*.db"))) == 1

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tradekit.model import Performance, PoorSignal, PositionCheck, Watched
 from tradekit.store.rows import time_text
+from tradekit.store.scans import Candidates
 from tradekit.store.table import Table, Writes
 
 SCHEMA = """
@@ -173,16 +174,21 @@ SWEEPS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+REJECTED = "features of first-stage rejects"
+
+
 class Cleanup:
     """The only deletions there are: never orders, fills, trades, decisions, adjustments or daily rows."""
 
     def __init__(self, store: Writes) -> None:
         self._store = store
         self._db = store.db
+        self._candidates = Candidates(store)
 
     def count(self, before: datetime) -> list[Swept]:
         """What `sweep` would take."""
-        return [Swept(what, int(self._db.value(sql, [time_text(before)]))) for what, sql, _ in self._sweeps()]
+        found = [Swept(what, int(self._db.value(sql, [time_text(before)]))) for what, sql, _ in self._sweeps()]
+        return [*found, Swept(REJECTED, self._candidates.forget_features(before, count_only=True))]
 
     def sweep(self, before: datetime) -> list[Swept]:
         """Take what is older than `before`; each table in a transaction of its own, so that exits get through."""
@@ -190,7 +196,7 @@ class Cleanup:
         for what, _, sql in self._sweeps():
             with self._store.transaction(low=True):
                 found.append(Swept(what, self._db.run(sql, [time_text(before)])))
-        return found
+        return [*found, Swept(REJECTED, self._candidates.forget_features(before))]
 
     def _sweeps(self) -> Sequence[tuple[str, str, str]]:
         """Those above, and the notices that were sent, where the desk keeps notices."""

@@ -72,6 +72,9 @@ CREATE TABLE market_snapshots (
 ) STRICT;
 """
 
+FORGOTTEN = "rejects_without_features"  # in meta: scans before this time have been swept
+BOUGHT = """SELECT d.candidate_id FROM decisions d JOIN orders o ON o.decision_id = d.id
+    WHERE d.session = ? AND d.candidate_id IS NOT NULL AND o.filled_qty > 0"""
 OUTCOMES = ("return_1d", "return_3d", "return_5d", "return_10d", "max_gain", "max_drawdown")
 
 
@@ -210,6 +213,30 @@ class Candidates(Table[Candidate]):
                 n += len(changed) if found else 0
                 self._db.run("UPDATE rejects SET data = ? WHERE scan_id = ?", [_pack(found), scan_id])
         return n
+
+    def forget_features(self, before: datetime, *, count_only: bool = False) -> int:
+        """Empty the features of first-stage rejects of scans before `before`; how many candidates had any.
+
+        What was bought keeps them. A scan is looked through once: `meta` holds how far that has come. Blobs are
+        packed outside of the transaction and left alone where somebody else has changed them meanwhile.
+        """
+        since = self._db.value("SELECT value FROM meta WHERE key = ?", [FORGOTTEN]) or ""
+        sql = "SELECT scan_id, session FROM rejects WHERE at >= ? AND at < ? ORDER BY at"
+        had = 0
+        for scan_id, session in self._db.rows(sql, [since, time_text(before)]):
+            data = self._db.value("SELECT data FROM rejects WHERE scan_id = ?", [scan_id])
+            found, kept = _unpack(data), {id for (id,) in self._db.rows(BOUGHT, [session])}
+            full = {record.id for record in found if record.features} - kept
+            had += len(full)
+            if full and not count_only:
+                new = [msgspec.structs.replace(r, features={}) if r.id in full else r for r in found]
+                with self._store.transaction(low=True):
+                    values = [_pack(new), scan_id, data]
+                    self._db.run("UPDATE rejects SET data = ? WHERE scan_id = ? AND data = ?", values)
+        if not count_only and time_text(before) > since:
+            with self._store.transaction(low=True):
+                self._db.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [FORGOTTEN, time_text(before)])
+        return had
 
     def _add_rejects(self, records: Sequence[Candidate]) -> int:
         scans: dict[str, list[Candidate]] = {}
