@@ -36,7 +36,7 @@ def test_a_coin_of_eight_cents_could_not_be_traded_on_a_tick_of_a_cent(world):
         assert order.limit_price == D("0.08025605")
         assert order.qty == D("124601.19828972")  # 10,000 / 0.08025605, down to the lot
         out = passes(desk, "09:36", "09:43")
-        # bought at 0.080016 (booking its cost to a millionth must not show in the average: the stop was a step too low),
+        # bought at 0.080016 (its cost is booked to a millionth, which must not show: the stop was a step too low),
         # so the stop 2 % under it is 0.07841568; the bar of 09:40 touches it
         assert [(when, sold.reason, sold.decision_price) for when, sold in out] == [
             ("09:41", "hard-stop", D("0.07841568"))
