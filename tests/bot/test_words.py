@@ -38,7 +38,7 @@ parts = st.lists(st.builds(Text, st.text(max_size=60), st.booleans()), max_size=
 
 
 @given(parts=parts, longest=st.integers(min_value=8, max_value=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_pieces_fit_and_lose_nothing_that_can_be_seen(parts, longest):
     found = pieces(parts, longest)
     seen = "".join(c for piece in found for c in piece.text if not c.isspace())
@@ -106,7 +106,7 @@ def test_arguments_that_are_none(check, text):
 
 
 @given(text=st.text(max_size=80))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_becomes_an_option_or_two_words(text):
     """What reaches a command line is one argument that does not begin with a dash, or stands behind `--`."""
     for name, word in vocabulary.WORDS.items():
@@ -155,6 +155,17 @@ def test_a_question_that_is_too_long_for_one_message_is_put_whole():
     line = Line(BotSettings(), "1:token")
     text = "Sell now?\n" + "".join(f"{n} S{n}, paid 1\n" for n in range(600))
     assert len(line.ask(7, text, [("Yes", "y:t")])) == len(pieces([Text(text)])) > 1
+
+
+def test_a_secret_in_an_answer_is_masked_and_its_table_still_fits():
+    from tradekit.base.logs import remember_secret
+
+    remember_secret("sesame-0815-sesame")
+    sent = []
+    line = Line(BotSettings(), "1:token")
+    line._text = lambda chat_id, piece, **more: sent.append(piece)
+    line.calls(7, [Text("key sesame-0815-sesame", mono=True)], 5)
+    assert sent == [("key ***", ((0, 7),))]
 
 
 def test_an_act_has_a_name_of_its_own_though_telegram_may_count_anew():

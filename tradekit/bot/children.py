@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tradekit.base.logs import redact
-
 PROGRAM = (os.path.abspath(sys.executable), "-P", "-m", "tradekit")
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "TRADEKIT_FORMAT")
 WELL = (0, 3, 7)
@@ -41,7 +39,7 @@ class Done(NamedTuple):
 
     def talk(self) -> list[str]:
         """What it said on stderr, without the error that is also there as JSON."""
-        return [redact(line) for line in self.err.splitlines() if line.strip() and not line.startswith("{")]
+        return [line for line in self.err.splitlines() if line.strip() and not line.startswith("{")]
 
 
 class Children:

@@ -187,7 +187,7 @@ class Clerk:
     def _what_failed(self, error: Exception) -> str:
         if isinstance(error, TradekitError):
             self.desk.say(f"bot: {redact(error.message)}")
-            return redact(f"not done: {error.message}")
+            return f"not done: {error.message}"
         path, _ = save_traceback(error, self.desk.path, os.environ)
         _log.error("a bug: %s (traceback in %s)", redact(f"{type(error).__name__}: {error}"), path)
         return f"not done, a bug: {type(error).__name__} (the traceback is in the desk's logs)"
@@ -233,7 +233,7 @@ class Clerk:
         self.memory.ask(ask)
         text = acts.question(self.desk, what, shown) + f"\n(the buttons work for {self.said.confirm_s} s, once)"
         buttons = [("Yes", f"y:{ask.token}"), ("No", f"n:{ask.token}")]
-        for call in self.line.ask(chat_id, redact(text), buttons):
+        for call in self.line.ask(chat_id, text, buttons):
             await self._sent(call)
 
     def _entries(self) -> bool:

@@ -81,8 +81,9 @@ class Line:
         )
 
     def calls(self, chat_id: int, parts: Sequence[Part], most: int) -> list[Callable[[], Awaitable[Any]]]:
-        """One call per message that an answer takes; more than `most` texts become a file."""
+        """One call per message that an answer takes; more than `most` texts become a file. Secrets are masked."""
         found: list[Callable[[], Awaitable[Any]]] = []
+        parts = [Text(redact(part.text), part.mono) if isinstance(part, Text) else part for part in parts]
         texts = pieces([part for part in parts if isinstance(part, Text)])
         if len(texts) > most:
             whole = "\n".join(part.text for part in parts if isinstance(part, Text))
@@ -102,7 +103,7 @@ class Line:
         from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
         row = [InlineKeyboardButton(label, callback_data=data) for label, data in buttons]
-        *first, last = pieces([Text(text)])
+        *first, last = pieces([Text(redact(text))])
         question = self._text(chat_id, last, reply_markup=InlineKeyboardMarkup([row]))
         return [*(self._text(chat_id, piece) for piece in first), question]
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tradekit.base.logs import redact
 from tradekit.bot.children import Done
 from tradekit.bot.vocabulary import SECTIONS, WORDS
 from tradekit.bot.words import File, Part, Picture, Text, table
@@ -112,7 +111,7 @@ async def _text(bot: Bot, name: str, *line: str) -> list[Part]:
     done = await bot.run(line, format="table")
     if not done.well:
         return failed(name, done)
-    parts: list[Part] = [Text(redact(done.out), mono=True)] if done.out.strip() else []
+    parts: list[Part] = [Text(done.out, mono=True)] if done.out.strip() else []
     return [*parts, *([Text("\n".join(done.talk()))] if done.talk() else [])]
 
 
@@ -146,7 +145,7 @@ async def settings(bot: Bot, words: tuple[str, ...]) -> list[Part]:
     said = as_list({str(row["key"]): row["value"] for row in rows})
     keys = [str(row["key"]) for row in rows]
     lines = [key + line[len(key) :] for key, line in zip(keys, said.splitlines(), strict=False)]  # `_` as it is typed
-    return [*([Text(may)] if may else []), Text(redact("\n".join(lines)), mono=True)]
+    return [*([Text(may)] if may else []), Text("\n".join(lines), mono=True)]
 
 
 async def errors(bot: Bot, words: tuple[str, ...]) -> list[Part]:
@@ -161,7 +160,7 @@ async def errors(bot: Bot, words: tuple[str, ...]) -> list[Part]:
         at = parse_time(str(row["at"])).astimezone(bot.desk.calendar.zone)
         kind = str(row["kind"]).removeprefix("alert.")
         lines.append(f"{at:%m-%d %H:%M:%S} {kind}: {(row.get('data') or {}).get('message', '')}")
-    return [Text(redact("\n".join(lines)))] if lines else [Text("no alerts")]
+    return [Text("\n".join(lines))] if lines else [Text("no alerts")]
 
 
 async def jobs(bot: Bot, words: tuple[str, ...]) -> list[Part]:
