@@ -1,5 +1,6 @@
 """docs/runbook.md and the files for operators: commands that run, files that say what they promise."""
 
+import json
 import os
 import re
 import subprocess
@@ -40,9 +41,57 @@ def test_the_container_is_not_root_and_cannot_write_its_own_root():
     assert "\nUSER tradekit\n" in dockerfile and "HEALTHCHECK" in dockerfile and 'CMD ["supervise"]' in dockerfile
 
 
-def test_the_health_check_goes_by_the_supervisors_last_word(new_desk, tmp_path):
-    import json
+INSTRUCTIONS = {
+    "FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"
+}  # fmt: skip
 
+
+def instructions():
+    """(stage, instruction, words) of the Dockerfile, continued lines joined."""
+    stage, found = -1, []
+    for line in re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text()).splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        word, _, rest = line.partition(" ")
+        stage += word == "FROM"
+        found.append((stage, word, rest.strip()))
+    return found
+
+
+def test_the_dockerfile_is_one_that_can_be_built():
+    """By a reader of its lines; scripts/runbook-check --image builds it with buildah and runs it."""
+    found = instructions()
+    assert {word for _, word, _ in found} <= INSTRUCTIONS
+    stages = {rest.partition(" AS ")[2] for _, word, rest in found if word == "FROM"}
+    for _, word, rest in found:
+        if word == "FROM":
+            assert re.fullmatch(r"[a-z]+:\d[\w.-]+( AS \w+)?", rest), rest  # a version, not latest
+        elif word == "COPY" and rest.startswith("--from="):
+            assert rest.split()[0].removeprefix("--from=") in stages
+        elif word == "COPY":
+            assert (ROOT / rest.split()[0]).exists(), rest
+        elif word in ("ENTRYPOINT", "CMD", "VOLUME"):
+            assert json.loads(rest), rest  # the form without a shell: signals arrive
+        elif word == "RUN" and "pip install" in rest:
+            assert "--no-cache-dir" in rest
+    last = [(word, rest) for stage, word, rest in found if stage == found[-1][0]]
+    order = [word for word, _ in last]
+    assert order.index("USER") > max(n for n, word in enumerate(order) if word in ("RUN", "COPY"))
+    assert json.loads(dict(last)["HEALTHCHECK"].partition("CMD ")[2]) == ["healthy"]
+    assert dict(last)["STOPSIGNAL"] == "SIGTERM"
+
+
+def test_the_image_is_not_made_of_the_checkouts_own_leftovers():
+    assert {".*", "tests", "**/__pycache__"} <= set((ROOT / ".dockerignore").read_text().split())
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["desk"]
+    assert (DEPLOY / compose["build"]["context"]).resolve() == ROOT
+    assert (ROOT / compose["build"]["dockerfile"]).exists()
+    volumes = json.loads(next(rest for _, word, rest in instructions() if word == "VOLUME"))
+    mounted = [volume.partition(":")[2] for volume in compose["volumes"]]
+    assert mounted == volumes  # all that is written outside of /tmp
+
+
+def test_the_health_check_goes_by_the_supervisors_last_word(new_desk, tmp_path):
     from tradekit.clock import SystemClock, iso
     from tradekit.store import open_store
 

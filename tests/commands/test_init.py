@@ -66,6 +66,17 @@ def test_an_empty_folder_is_filled_and_stays_the_same_folder(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
 
 
+def test_a_volume_in_a_read_only_root_can_be_filled(tmp_path, monkeypatch):
+    """Nothing is built beside a folder that is there: a container's /desk has a parent that cannot be written."""
+    made = []
+    real = init._fill
+    monkeypatch.setattr(init, "_fill", lambda folder, *words: made.append(folder.parent) or real(folder, *words))
+    (tmp_path / "d").mkdir()
+    make_desk(tmp_path / "d", "crypto", TODAY)
+    assert made == [tmp_path / "d"]
+    assert (tmp_path / "d" / "desk.yaml").exists() and not list((tmp_path / "d").glob(".*.init"))
+
+
 @pytest.mark.parametrize("content", ["desk.yaml", "notes.txt", ".hidden"])
 def test_what_is_there_already_is_never_touched(content, tmp_path):
     (tmp_path / content).write_text("mine")

@@ -45,13 +45,15 @@ def init(
 def make_desk(target: Path, preset: str, today: "date") -> list[dict[str, str]]:
     """A whole desk at `target`, built beside it and moved there at the end; rows (file, what).
 
-    Raises UsageError where something is there already, StoreError where nothing can be written.
+    A folder that is there is built in: it may be a volume, and its parent read-only. Raises UsageError where
+    something is in it, StoreError where nothing can be written.
     """
     refuse_used(target)
     place = target.resolve()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        building = place.parent / f".{place.name}.{os.getpid()}.init"
+        name = f"{os.getpid()}.init"
+        building = place / f".{name}" if place.is_dir() else place.parent / f".{place.name}.{name}"
         building.mkdir(mode=0o700)
     except OSError as error:
         raise StoreError(
@@ -74,7 +76,7 @@ def refuse_used(target: Path) -> None:
     try:
         if (target / "desk.yaml").exists():
             raise UsageError(f"{target} is a desk already", f"tradekit -C {target} config show")
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if target.exists() and (not target.is_dir() or any(not path.match(".*.init") for path in target.iterdir())):
             raise UsageError(f"{target} is not an empty folder", "name a new one: tradekit init DIR")
     except PermissionError as error:
         raise StoreError(f"cannot make {target}: {error.strerror}", "choose another folder") from None
