@@ -407,7 +407,10 @@ def _missing_extra(error: ModuleNotFoundError, context: Context) -> int:
 
 
 def _bug(error: Exception, context: Context) -> int:
-    from tradekit.base.logs import save_traceback
+    try:
+        from tradekit.base.logs import save_traceback
+    except (MemoryError, ImportError):  # what failed before, a library that could not be mapped, failed for the same
+        return fail(1, *NO_MEMORY, context.format, True)
 
     if type(error).__module__ == "sqlite3":
         code, message, hint = 9, f"the store cannot be used: {error}", "tradekit doctor"
