@@ -20,7 +20,7 @@ from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.sell import working_exit
 from tradekit.desk.settle import DOUBTFUL, settle
 from tradekit.desk.triggered import escalate_triggered
-from tradekit.errors import Busy, Findings, UsageError
+from tradekit.errors import BrokerError, Busy, Findings, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
 
@@ -32,13 +32,23 @@ FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "
 
 
 def reconcile(desk: Desk) -> list[Event]:
-    """Catch up with the venue and protect what has just been bought. A second call writes nothing."""
-    before = len(desk.events)
-    listed = catch_up(desk, always=True)
-    escalate_triggered(desk, listed)
+    """Catch up with the venue and protect what has just been bought. A second call writes nothing.
+
+    Raises the venue's error at the end: what it does not tell about one order or symbol holds no other one up.
+    """
+    before, problem = len(desk.events), None
+    try:
+        escalate_triggered(desk, catch_up(desk, always=True))
+    except BrokerError as found:  # what is held is protected all the same, then it is said
+        problem = found
     for position in in_time(desk, desk.store.positions.open()):
         if live_protection(desk, position) is None and working_exit(desk, position) is None:
-            protect(desk, position, desk.store.marks.get(position.id))
+            try:
+                protect(desk, position, desk.store.marks.get(position.id))
+            except BrokerError as found:
+                problem = problem or found
+    if problem is not None:
+        raise problem
     return desk.events[before:]
 
 
@@ -57,22 +67,27 @@ def raise_findings(desk: Desk) -> None:
 def catch_up(desk: Desk, *, always: bool = False) -> list[BrokerOrder]:
     """Book what was executed, settle what is unknown, retire what is over. Gives the venue's working orders.
 
-    A desk without orders and positions asks the venue nothing, unless `always`.
+    A desk without orders and positions asks the venue nothing, unless `always`. Raises BrokerError, last where it was
+    about single orders.
     """
     live, positions = desk.store.orders.live(), desk.store.positions.open()
     listed: list[BrokerOrder] = []
+    problem: BrokerError | None = None
     if always or live or positions or loose_ends(desk) or desk.store.meta.get("account_id") is None:
         pin_account(desk)
         book_cash_flows(desk)
         book_fills(desk, desk.broker.fills_since(_since(desk, live)))
         listed = list(desk.broker.open_orders())
-        unsettled = settle(desk, listed)
-        notice_external(desk, unsettled)
+        settled = settle(desk, listed)
+        problem = settled.problem
+        notice_external(desk, settled.late)
         withdraw(desk)
         cancel_stale_entries(desk)
         give_back_claims(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
+    if problem is not None:
+        raise problem
     return listed
 
 

@@ -1,7 +1,9 @@
 """Bring every live order up to what the venue says, and find out about those whose fate nobody knows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
@@ -18,19 +20,41 @@ LONGEST_S = 120.0  # between two tries to send an order that does not arrive
 FILLS_LATE = timedelta(seconds=60)
 
 
-def settle(desk: Desk, listed: Sequence[BrokerOrder]) -> set[str]:
-    """One look at all live orders. Gives the symbols with sells whose fate or fills are still on their way."""
+class Settled(NamedTuple):
+    """Symbols with sells whose fate or fills are still on their way; the first look-up that failed, if one did."""
+
+    late: set[str]
+    problem: BrokerError | None
+
+
+def settle(desk: Desk, listed: Sequence[BrokerOrder]) -> Settled:
+    """One look at all live orders. What the venue does not tell about one order holds no other one up."""
     live, late, there = desk.store.orders.live(), set(), Listing(listed)
+    problems: list[BrokerError] = []
     for order in live:
-        if order.status not in DOUBTFUL and _settle(desk, order, there.get(order)) and order.side == "sell":
+        unclear = order.status not in DOUBTFUL
+        with _noted(problems):
+            unclear = unclear and _settle(desk, order, there.get(order))
+        if unclear and order.side == "sell":
             late.add(order.symbol)
     doubtful = [order for order in live if order.status in DOUBTFUL]
     if doubtful:
-        _resolve_all(desk, doubtful, listed)
+        _resolve_all(desk, doubtful, listed, problems)
     _thaw(desk)
     live = desk.store.orders.live()
-    _late_arrivals(desk, listed, live)
-    return late | {order.symbol for order in live if order.side == "sell" and order.status in DOUBTFUL}
+    with _noted(problems):
+        _late_arrivals(desk, listed, live)
+    late |= {order.symbol for order in live if order.side == "sell" and order.status in DOUBTFUL}
+    return Settled(late, problems[0] if problems else None)
+
+
+@contextmanager
+def _noted(problems: list[BrokerError]) -> Iterator[None]:
+    """The venue's failure is kept for the end; what it was about stays as it is."""
+    try:
+        yield
+    except BrokerError as problem:
+        problems.append(problem)
 
 
 def _settle(desk: Desk, order: Order, listed: BrokerOrder | None) -> bool:
@@ -66,14 +90,17 @@ def _vanished(desk: Desk, order: Order) -> None:
         _seen(desk, order)
 
 
-def _resolve_all(desk: Desk, doubtful: Sequence[Order], listed: Sequence[BrokerOrder]) -> None:
+def _resolve_all(
+    desk: Desk, doubtful: Sequence[Order], listed: Sequence[BrokerOrder], problems: list[BrokerError]
+) -> None:
     """Intended and unknown rows are judged only under the submit lock: an intent may be on its way right now."""
     try:
         with submit_lock(desk, wait_s=0):
             for order in doubtful:
                 current = desk.store.orders.get(order.id)
                 if current is not None and current.status in DOUBTFUL:
-                    _resolve(desk, current, listed)
+                    with _noted(problems):
+                        _resolve(desk, current, listed)
     except Busy:
         return  # somebody is sending: those rows are his for now
 
