@@ -126,6 +126,40 @@ def test_a_service_down_for_an_hour_gets_everything_afterwards_once_and_in_order
         assert kinds.count("alert.notify-failing") == 1
 
 
+def test_a_message_that_may_have_arrived_is_sent_again_under_its_key(tell, service, monkeypatch):
+    """A kill, or a timeout, after the service took it: what came meanwhile makes a message of its own."""
+    from tradekit.notify.outbox import Outbox
+
+    with tell("{kind: webhook, url: URL}") as desk:
+        alert(desk, "slot-failed", "one")
+        alert(desk, "slot-failed", "two")
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Outbox, "sent", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            look(desk)
+        alert(desk, "slot-failed", "three")
+        look(desk, 60)
+    keys = [headers["idempotency-key"] for _, headers, _ in service.got]
+    told = [[found["data"]["message"] for found in body["events"]] for _, _, body in service.got]
+    assert told == [["one", "two"], ["one", "two"], ["three"]]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_an_outbox_of_an_older_version_goes_on(tmp_path):
+    import sqlite3
+
+    from tests.make import OPEN, make_event
+    from tradekit.notify.outbox import SCHEMA, Outbox
+
+    path = tmp_path / "outbox.db"
+    with sqlite3.connect(path) as db:
+        db.executescript("".join(line for line in SCHEMA.splitlines(keepends=True) if "message " not in line))
+    db.close()
+    with Outbox(path) as outbox:
+        assert outbox.queue([("c", make_event(id="a"))], OPEN) == 1
+        outbox.tried([1])
+        assert [n for n, _ in outbox.waiting("c", 5)] == [1]
+
+
 def test_a_slow_service_is_left_alone_after_its_deadline_and_the_others_go_on(tell, service, monkeypatch):
     from tradekit.base.net import Deadlines
 

@@ -86,6 +86,7 @@ def deliver(desk: Desk, outbox: Outbox, name: str, channel: ChannelSettings, fin
                 zone=desk.calendar.zone,
                 urgent=[*said.urgent, "alert.still-unprotected"],
             )
+            outbox.tried([n for n, _ in rows])
             try:
                 send(name, channel, text, find)
             except TradekitError as problem:

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     event     TEXT NOT NULL,        -- JSON
     queued_at TEXT NOT NULL,
     state     TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given-up')),
+    message   INTEGER,              -- the first n of the message that it was tried in; NULL: in none yet
     UNIQUE (channel, event_id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (channel, n) WHERE state = 'waiting';
@@ -49,6 +50,8 @@ class Outbox:
             self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
             path.chmod(0o600)
             self._db.executescript(SCHEMA)
+            if "message" not in {row[1] for row in self._db.execute("PRAGMA table_info(deliveries)")}:
+                self._db.execute("ALTER TABLE deliveries ADD COLUMN message INTEGER")
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{path}: {error}", f"move {path.name} away: only what was not sent is lost") from None
 
@@ -86,9 +89,21 @@ class Outbox:
         return new
 
     def waiting(self, channel: str, limit: int) -> list[tuple[int, Event]]:
-        """The oldest that a channel has not got, with their numbers."""
-        sql = "SELECT n, event FROM deliveries WHERE channel = ? AND state = 'waiting' ORDER BY n LIMIT ?"
-        return [(n, msgspec.json.decode(text, type=Event)) for n, text in self._db.execute(sql, [channel, limit])]
+        """The oldest that a channel has not got, with their numbers.
+
+        What was tried as one message stays one: a service that took it, unknown to us, knows it again by its key.
+        """
+        sql = "SELECT n, event, message FROM deliveries WHERE channel = ? AND state = 'waiting' ORDER BY n LIMIT ?"
+        rows = self._db.execute(sql, [channel, limit]).fetchall()
+        first = rows[0][2] if rows else None
+        kept = [row for row in rows if row[2] == first] if first is not None else rows
+        return [(n, msgspec.json.decode(text, type=Event)) for n, text, _ in kept]
+
+    def tried(self, numbers: Sequence[int]) -> None:
+        """They go out as one message now."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("UPDATE deliveries SET message = ? WHERE n = ?", [(numbers[0], n) for n in numbers])
+        self._db.execute("COMMIT")
 
     def sent(self, channel: str, numbers: Sequence[int]) -> None:
         """They arrived; the channel is well."""
