@@ -247,6 +247,40 @@ def test_new_settings_are_noticed_and_taken_over_when_it_is_told_to(case):
     assert case.desk.settings.schedule[0]["at"] == "open+6m"
 
 
+def test_a_service_that_is_switched_off_or_changed_ends_with_the_reload(case):
+    for name in ("bot", "--every"):  # the fake's name for notify
+        case.told(name, "exec sleep 30")
+    path, text, steps = case.folder / "desk.yaml", (case.folder / "desk.yaml").read_text(), []
+    channels = "notify: {channels: {c: {kind: ntfy, topic: x}}, every_s: 10}\n"
+    path.write_text(text + "bot: {enabled: true, users: [1]}\n" + channels)
+
+    def until(desk):
+        if not steps and {"bot", "notify --every"} <= set(case.calls):
+            path.write_text(text + channels.replace("every_s: 10", "every_s: 20"))
+            steps.append(os.kill(os.getpid(), signal.SIGHUP))
+        return case.calls.count("notify --every") == 2
+
+    assert case.run("06:00", until, rate=1.0) == 143
+    assert (case.calls.count("bot"), case.calls.count("notify --every")) == (1, 2)
+    assert "alert.child-died" not in case.kinds and "alert.slot-timeout" not in case.kinds
+
+
+def test_new_code_ends_the_services_too(case, monkeypatch):
+    """The supervisor died of the time limit that a service does not have."""
+    case.told("bot", "exec sleep 30")
+    path = case.folder / "desk.yaml"
+    path.write_text(path.read_text() + "bot: {enabled: true, users: [1]}\n")
+    sent = []
+
+    def until(desk):
+        if not sent and "bot" in case.calls:
+            monkeypatch.setattr("tradekit.desk.supervise.version_on_disk", lambda: "99.0.0")
+            sent.append(os.kill(os.getpid(), signal.SIGHUP))
+        return False
+
+    assert case.run("06:00", until, rate=1.0) == "again"
+
+
 def test_broken_settings_leave_the_old_ones_in_force(case):
     sent = []
 

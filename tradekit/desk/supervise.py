@@ -376,7 +376,10 @@ class Supervisor:
 
     def _ended(self, one: Running, code: int) -> None:
         job = one.job
-        if one.asked:
+        if one.asked and job.service:  # by a reload; what has other words now is started with them
+            if self.jobs.get(job.name) not in (None, job):
+                self._queue(job.name)
+        elif one.asked:
             self._stopped(one)
         elif code == 8:  # another copy is at work: cron, a terminal, the one that a killed supervisor left
             job.retry_at = self.times()[0] + self.desk.settings.supervise.busy_again_s
@@ -597,6 +600,10 @@ class Supervisor:
         for lane in self.lanes.values():
             for name in [name for name in lane.waiting if name not in self.jobs]:
                 lane.waiting.remove(name)
+        for one in self._running():
+            if one.job.service and self.jobs.get(one.job.name) is not one.job and not one.asked:
+                one.asked, one.deadline = 1, self.times()[0] + self.desk.settings.supervise.stop_s
+                one.child.end()
 
     def _feed_watchdog(self) -> None:
         """Only whose work on the books goes well may say so."""
