@@ -4,6 +4,7 @@ All of it is real: the supervisor, the commands it starts, `tradekit sim venue` 
 scaled clock. Afterwards the campaign's checker judges the books, the venue's journal and what the processes said.
 """
 
+import json
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -64,14 +67,51 @@ class Course:
     fills: int = 0
     trades: int = 0
     rss_kb: int = 0
+    told: int = 0  # events that reached the listener
+    deaf_calls: int = 0  # calls that it let hang
     stop_s: float = 0.0
     said: str = ""
 
 
-class FastDay:
-    """A desk's folder, from one time of its day to another, with so many kills."""
+class Listener:
+    """Where the notifier's messages go. Until it is well it takes a call and lets it hang."""
 
-    def __init__(self, desk: Path, start: str, end: str, *, kills: int, seed: int, interval_s: int) -> None:
+    def __init__(self) -> None:
+        self.well, self.got, self.calls = False, [], 0
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                listener.calls += 1
+                if not listener.well:
+                    time.sleep(0.5)
+                    self.close_connection = True
+                    return
+                listener.got.append((self.headers["idempotency-key"], [e["id"] for e in json.loads(body)["events"]]))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/desk"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class FastDay:
+    """A desk's folder, from one time of its day to another, with so many kills, `deaf_s` of it without a listener."""
+
+    def __init__(
+        self, desk: Path, start: str, end: str, *, kills: int, seed: int, interval_s: int, deaf_s: float = 3600.0
+    ) -> None:
         self.desk, self.wanted, self.rng, self.interval_s = desk, kills, random.Random(f"supervised {seed}"), interval_s
         self.end = _at(end)
         self.clock = ScaledClock(_at(start), RATE)
@@ -82,6 +122,8 @@ class FastDay:
         self.env |= {f"TRADEKIT_SET__SUPERVISE__{name}": value for name, value in SUPERVISE.items()}
         self.env["XDG_STATE_HOME"] = str(desk.parent / "state")
         self.log = desk.parent / "supervise.log"
+        self.listener, self.deaf_until = Listener(), _at(start) + timedelta(seconds=deaf_s)
+        _with_channel(desk, self.listener.url)
         self.spans: dict[str, float] = {}  # how long a job's child lives when nobody kills it
 
     def run(self) -> Course:
@@ -92,6 +134,14 @@ class FastDay:
             code = self._supervised()
             ended = self.clock.now()
             last = [self._command("reconcile") for _ in range(3)]
+            self.listener.well = True
+            for _ in range(20):
+                last.insert(0, self._command("notify"))
+                if not self._untold():
+                    break
+                time.sleep(1)
+        self.listener.close()
+        self.course.violations += self._each_told_once()
         self.course.violations += [*self._judged(last), *self._exits_watched(began, ended), *self._all_told(code)]
         return self.course
 
@@ -132,19 +182,20 @@ class FastDay:
         resume = time.monotonic() + self.rng.uniform(0, rest)
         while self._left_s() > 0 or (len(self.course.kills) < self.wanted and self._left_s() > -60):
             assert supervisor.poll() is None, self.log.read_text()
+            self.listener.well = self.listener.well or self.clock.now() >= self.deaf_until
             for pid in children(supervisor.pid):
                 if pid in seen:
                     continue
                 seen.add(pid)
-                if len(self.course.kills) < self.wanted and self._watch(pid, supervisor.pid, resume):
+                if len(self.course.kills) < self.wanted and self._watch(pid, resume):
                     rest = max(0.0, self._left_s()) / (self.wanted - len(self.course.kills) + 1)
                     resume = time.monotonic() + self.rng.uniform(0, 1.6 * rest)
             time.sleep(0.002)
 
-    def _watch(self, pid: int, parent: int, resume: float) -> bool:
+    def _watch(self, pid: int, resume: float) -> bool:
         """Kill a child somewhere in its life, if a kill is due or its job is a rare one; True: done."""
         began = time.monotonic()
-        while (job := job_of(pid)) in ("", job_of(parent)) and time.monotonic() < began + 1:
+        while (job := job_of(pid)) == "" and time.monotonic() < began + 1:
             time.sleep(0.001)  # not the command yet, but a fork of the supervisor
         last = self.course.kills[-1].job if self.course.kills else ""
         if time.monotonic() < resume and (job in ("monitor-exits", last) or self.rng.random() < 0.4):
@@ -208,6 +259,34 @@ class FastDay:
             if gap > MOST_PERIODS * self.interval_s or (gap > PERIODS * self.interval_s and not told):
                 yield Violation("I5", "monitor-exits", f"no exit check for {gap:.0f} s from {iso(before)} on")
 
+    def _untold(self) -> list[str]:
+        """Alerts that nobody has heard of."""
+        heard = {name for _, names in self.listener.got for name in names}
+        books = Books(self.desk / "desk.db")
+        db = sqlite3.connect(self.desk / "outbox.db")
+        began = parsed(db.execute("SELECT value FROM facts WHERE key = 'started'").fetchone()[0])
+        db.close()  # what was before the notifier's first look is history
+        alerts = [r["id"] for r in books.events if r["kind"].startswith("alert.") and parsed(r["at"]) >= began]
+        books.close()
+        return [name for name in alerts if name not in heard]
+
+    def _each_told_once(self) -> Iterator[Violation]:
+        """Alerts reach the listener once each and in their order, however long it was deaf; its day is not ours."""
+        course, messages = self.course, dict(self.listener.got)
+        course.deaf_calls, course.told = self.listener.calls - len(self.listener.got), sum(map(len, messages.values()))
+        for name, n in Counter(name for names in messages.values() for name in names).items():
+            if n > 1:
+                yield Violation("I15", name, f"told in {n} messages with keys of their own")
+        for name in self._untold():
+            yield Violation("I15", name, "an alert that nobody was told")
+        books = Books(self.desk / "desk.db")
+        at = {row["id"]: parsed(row["at"]) for row in books.events}
+        books.close()
+        times = [at[name] for names in messages.values() for name in names]
+        for before, after in zip(times, times[1:], strict=False):
+            if before - after > timedelta(seconds=2 * RATE):  # written by two processes at once: two of our seconds
+                yield Violation("I15", "notify", f"told of {iso(before)} before {iso(after)}")
+
     def _all_told(self, code: int) -> Iterator[Violation]:
         """I15: every restart is in the supervisor's run row and an alert; nothing else went wrong with children."""
         books, kills = Books(self.desk / "desk.db"), self.course.kills
@@ -260,10 +339,11 @@ def state_of(pid: int) -> str:
 
 
 def job_of(pid: int) -> str:
-    """The slot, or the command, that a child was started for."""
+    """The slot, or the command, that a child was started for; empty: none yet."""
     with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        return {"reconcile": "catch-up"}.get(words[-2], words[-2]) if len(words) > 2 else ""
+        _, _, words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().partition("\0--jsonl\0")
+        first, _, rest = words.partition("\0")
+        return rest.rstrip("\0") if first == "run-slot" else {"reconcile": "catch-up"}.get(first, first)
     return ""
 
 
@@ -334,6 +414,19 @@ def whole_day(folder: Path, interval_s: int, symbols: int = 200) -> Path:
     return desk
 
 
+def _with_channel(desk: Path, url: str) -> None:
+    """Everything that is told goes to one webhook, which is looked after each minute of the desk's time."""
+    said = f"{{channels: {{hook: {{kind: webhook, url: '{url}'}}}}, every_s: 60, retry_s: 30, longest_retry_s: 120}}"
+    text = (desk / "desk.yaml").read_text()
+    if "\nnotify:" in text:
+        before, _, rest = text.partition("\nnotify:")
+        kept = rest.split("\n")[1:]
+        while kept and kept[0].startswith(" "):
+            kept.pop(0)
+        text = "\n".join([before, *kept])
+    (desk / "desk.yaml").write_text(f"{text}\nnotify: {said}\n")
+
+
 def _with_schedule(desk: Path, text: str, entries: list[dict[str, object]]) -> None:
     (desk / "desk.yaml").write_text(f"{text}\nschedule: {msgspec.json.encode(entries).decode()}\n")
     desk.chmod(0o700)
@@ -352,5 +445,6 @@ def supervised(kills: int, *, seed: int = 1, interval_s: int = 300) -> int:
     print(f"{course.passes} exit checks, the longest gap {course.longest_gap_s:.0f} s of the desk's time "
           f"(period {interval_s} s)")  # fmt: skip
     print(f"{course.orders} orders taken, {course.fills} fills, {course.trades} trades; supervisor {course.rss_kb} KB, "
-          f"stopped in {course.stop_s:.1f} s; {len(course.violations)} violations")  # fmt: skip
+          f"stopped in {course.stop_s:.1f} s; {course.told} events told, {course.deaf_calls} calls during an hour in "
+          f"which nobody listened; {len(course.violations)} violations")  # fmt: skip
     return 1 if course.violations or len(course.kills) < kills else 0

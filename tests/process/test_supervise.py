@@ -29,12 +29,13 @@ def start(desk: Path, when: str) -> "subprocess.Popen[str]":
 def test_a_fast_day_at_a_venue_with_children_killed_at_random(tmp_path):
     """The same with the whole day: scripts/campaign --supervise 50."""
     last = f"{9 + (50 + KILLS) // 60:02}:{(50 + KILLS) % 60:02}"
-    day = FastDay(morning(tmp_path, 180), "09:33", last, kills=KILLS, seed=6, interval_s=180)
+    day = FastDay(morning(tmp_path, 180), "09:33", last, kills=KILLS, seed=6, interval_s=180, deaf_s=600)
     course = day.run()
     assert [str(violation) for violation in course.violations] == [], course.said
     assert len(course.kills) == KILLS, course.said
     assert course.fills >= 2, course.said  # both decisions were entered, whoever died meanwhile
     assert course.passes >= 3
+    assert course.told >= KILLS and course.deaf_calls > 0  # a notifier that nobody listened to for ten minutes
     assert course.rss_kb < 80 * 1024
     assert course.stop_s < 10
 
