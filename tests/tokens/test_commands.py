@@ -209,6 +209,40 @@ def test_import(line, site, tmp_path, kind):
     assert "imported-1" not in done.stdout + done.stderr + again.stdout + again.stderr
 
 
+def test_importing_the_file_of_an_earlier_day_ended_the_login(line, site, tmp_path, provide, own):
+    """The provider's refresh tokens work once: going back to the first one would kill the login."""
+    server = provide("tradestation", one_use=True)
+    desk_yaml(site.desk, server)
+    site.owner = own(server).owner
+    log_in(site.owner, server.provider)
+    stored = site.owner.vault.read()
+    file = tmp_path / "bot.json"
+    file.write_text(json.dumps({"access_token": stored.access_token, "refresh_token": stored.refresh_token}))
+    file.chmod(0o600)
+    for _ in range(2):
+        assert line("-C", site.desk, "refresh-token", "tradestation", "--force", env=site.at()).returncode == 0
+    newest = site.owner.vault.read()
+    assert newest.refresh_token != stored.refresh_token
+    words = ("token", "import", file, "--provider", "tradestation", "--json")
+    done = line("-C", site.desk, *words, env=site.at())
+    assert done.returncode == 0, done.stderr
+    assert "nothing newer" in done.stderr
+    assert site.owner.vault.read() == newest
+    done = line("-C", site.desk, "refresh-token", "tradestation", "--force", env=site.at())
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_without_a_refresh_token_does_not_replace_a_login_that_works(line, site, tmp_path):
+    stored = site.owner.vault.read()
+    file = tmp_path / "access.json"
+    file.write_text(json.dumps({"access_token": "only-an-access-token"}))
+    file.chmod(0o600)
+    done = line("-C", site.desk, "token", "import", file, env=site.at())
+    assert done.returncode == 2
+    assert "has no refresh token" in done.stderr and "only-an-access" not in done.stderr
+    assert site.owner.vault.read() == stored
+
+
 def test_import_refuses_loose_files_and_files_that_are_none(line, site, tmp_path):
     file = tmp_path / "old.json"
     file.write_text(json.dumps(IMPORTS["plain"]))

@@ -105,8 +105,8 @@ def import_(
 ) -> None:
     """Take a login over from another program's token file.
 
-    The file is only read. A file without times counts as expired: the next refresh puts that right. After a second
-    import of the same file the newer tokens of the vault are kept.
+    The file is only read. A file without times counts as expired: the next refresh puts that right. What is stored is
+    kept where it came after the file: importing the same file again does no harm.
     """
     from tradekit.base.secrets import private_file
     from tradekit.commands._output import say, show
@@ -127,10 +127,10 @@ def import_(
         old = owner.vault.find()
     except AuthError:
         old = None
-    same = old is not None and old.access_token == token.access_token and old.refresh_token == token.refresh_token
-    if old is None or not same:
-        old = owner.adopt(token, "import")
-    show({"provider": owner.provider.name} | row_of(old, owner.state(old), ""), ctx.obj.format)
+    kept = owner.adopt(token, "import")
+    show({"provider": owner.provider.name} | row_of(kept, owner.state(kept), ""), ctx.obj.format)
+    if old is not None and kept.generation == old.generation:
+        say(f"{file} has nothing newer than what is stored: that is kept")
     say(f"{file} is not needed any more; programs that read it: tradekit token watch-file {file}")
 
 

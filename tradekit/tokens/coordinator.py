@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from tradekit.base.crashpoint import crash_point
 from tradekit.clock import Clock
-from tradekit.errors import AuthError, BrokerError, Busy, TradekitError
+from tradekit.errors import AuthError, BrokerError, Busy, TradekitError, UsageError
 from tradekit.tokens.provider import Failure, Provider, State
-from tradekit.tokens.token import Problem, Token
+from tradekit.tokens.token import Problem, Token, is_older, retired
 from tradekit.tokens.vault import Missing, Vault, me
 
 if TYPE_CHECKING:
@@ -120,13 +120,24 @@ class Coordinator:
                     by=me(),
                     skew_s=grant.skew_s,
                     failures=old.failures if old else 0,
+                    retired=retired(old, grant.refresh_token),
                 )
             )
 
     def adopt(self, token: Token, via: str) -> Token:
-        """Store a token that came from elsewhere as the next generation."""
+        """Store a token that came from elsewhere as the next generation, unless what is stored came after it.
+
+        Raises UsageError where it has no refresh token and would take the place of a login that works.
+        """
         with self.vault.lock(LOCK_WAIT_S, f"import a token for {self.provider.name}"):
             old = self._stored()
+            if old is not None and is_older(token, old):
+                return old
+            if token.refresh_token is None and old is not None and self.state(old).login in ("ok", "soon"):
+                raise UsageError(
+                    f"{self.provider.name}: the file has no refresh token, and the login that is stored works",
+                    f"tradekit token status; to log in anew: tradekit refresh-token {self.provider.name} --login paste",
+                )
             return self.vault.write(
                 replace(
                     token,
@@ -135,6 +146,7 @@ class Coordinator:
                     by=me(),
                     problem=None,
                     failures=old.failures if old else 0,
+                    retired=retired(old, token.refresh_token),
                 )
             )
 
@@ -204,6 +216,7 @@ class Coordinator:
                 by=me(),
                 skew_s=grant.skew_s,
                 problem=None,
+                retired=retired(token, grant.refresh_token or token.refresh_token),
             )
         )
         self.counts["refreshes"] += 1

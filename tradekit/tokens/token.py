@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+KEPT = 500  # marks: more than a week of refreshes
 FUTURE_S = 60.0  # an issued_at further ahead than this was written by a clock that we do not believe
 Kind = Literal["login", "config", "lost", "transient"]
 
@@ -36,6 +37,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     skew_s: float = 0.0  # provider's clock minus ours
     failures: int = 0  # counts failed refreshes, so that those who waited for one know
     problem: Problem | None = None
+    retired: tuple[str, ...] = ()  # marks of the refresh tokens before this one: who brings one of them back is late
     seal: str = ""  # over the fields above: another program's change shows
 
     def __repr__(self) -> str:  # str() uses it too
@@ -46,8 +48,38 @@ def seal_of(token: Token) -> str:
     """What `seal` must be; no proof against malice, only against other programs writing into the file."""
     from hashlib import blake2s
 
-    bare = msgspec.structs.replace(token, seal="")
+    bare = msgspec.to_builtins(msgspec.structs.replace(token, seal=""))
+    if not token.retired:  # files of versions that did not keep them
+        del bare["retired"]
     return blake2s(msgspec.json.encode(bare, order="sorted"), digest_size=8).hexdigest()
+
+
+def mark_of(refresh_token: str) -> str:
+    """Stands for a refresh token without saying it."""
+    from hashlib import blake2s
+
+    return blake2s(refresh_token.encode(), digest_size=8).hexdigest()
+
+
+def retired(old: Token | None, new: str | None) -> tuple[str, ...]:
+    """The marks to keep where the refresh token `new` follows those of `old`."""
+    if old is None:
+        return ()
+    before = tuple(mark for mark in old.retired if new is None or mark != mark_of(new))
+    if old.refresh_token is None or old.refresh_token == new:
+        return before
+    return (*before, mark_of(old.refresh_token))[-KEPT:]
+
+
+def is_older(found: Token, stored: Token) -> bool:
+    """Whether `found` is the stored login as it once was: to go back to it could end the login."""
+    if found.refresh_token is not None and mark_of(found.refresh_token) in stored.retired:
+        return True
+    if found.refresh_token != stored.refresh_token:
+        return False
+    if found.access_token == stored.access_token:
+        return True
+    return stored.issued_at is not None and (found.issued_at is None or found.issued_at <= stored.issued_at)
 
 
 def sealed(token: Token) -> Token:

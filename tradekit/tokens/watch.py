@@ -10,6 +10,7 @@ from tradekit.base.secrets import private_file
 from tradekit.errors import AuthError, TradekitError
 from tradekit.tokens.coordinator import Coordinator
 from tradekit.tokens.formats import Layout, layout_of, parse, render
+from tradekit.tokens.token import is_older
 from tradekit.tokens.vault import remember
 
 _log = logging.getLogger("tradekit.tokens")
@@ -81,7 +82,8 @@ class Watched:
         except AuthError:
             known = None
         ours = known is not None and found.access_token == known.access_token
-        if ours or (known and known.issued_at and found.issued_at and found.issued_at <= known.issued_at):
+        late = known is not None and is_older(found, known)
+        if ours or late or (known and known.issued_at and found.issued_at and found.issued_at <= known.issued_at):
             self._ours = None
             return
         owner.report(
