@@ -238,6 +238,13 @@ def test_a_word_that_is_no_utf8_is_2(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_whose_name_has_a_line_break_is_2(run, tmp_path):
+    done = run("init", tmp_path / "a\nb")  # it would become two lines of a crontab
+    assert done.returncode == 2
+    assert r"a\nb" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_gone_is_no_bug(tmp_path):
     line = f"mkdir {tmp_path}/d && cd {tmp_path}/d && rmdir {tmp_path}/d && {sys.executable} -m tradekit positions"
     env = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
