@@ -1,4 +1,7 @@
-"""Make a desk with N round trips over D sessions and a daily row each: _reports_desk.py FOLDER TRADES SESSIONS."""
+"""Make a desk with N round trips over D sessions and a daily row each: _reports_desk.py FOLDER TRADES SESSIONS [PATHS].
+
+PATHS: the newest trades that get a plan and minute bars of their day.
+"""
 
 import random
 import sqlite3
@@ -7,12 +10,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from tradekit.brokers.paper.books import SCHEMA
+from tradekit.market.bars import BarStore
 from tradekit.model import Candidate, Fill, Performance, Scan
 from tradekit.store import Store, open_store
 
+PLAN = '{"stop": 0.009, "target": 0.026, "after_target": "arm-trail", "trail": 0.015, "intent": "day"}'
 
-def main(folder: str, trades: int, sessions: int) -> None:
+
+def main(folder: str, trades: int, sessions: int, paths: int = 0) -> None:
     """Fills booked as a statement's are; equity is made up."""
     dice = random.Random(1)
     start = datetime(2015, 1, 5, 14, 30, tzinfo=UTC)
@@ -45,7 +53,25 @@ def main(folder: str, trades: int, sessions: int) -> None:
         )  # fmt: skip
     store.days.add_many(rows)
     scans(store, days[-1])
+    if paths:
+        draw(store, Path(folder), paths)
     store.close()
+
+
+def draw(store: Store, folder: Path, paths: int) -> None:
+    """Minute bars around the prices of the newest trades, and the plan of the preset `day`."""
+    numbers = np.random.default_rng(1)
+    with store.transaction():
+        store.db.run("UPDATE positions SET plan = ?", [PLAN])
+    with BarStore(folder / "bars.db", create=True) as bars, bars.writing() as writer:
+        for trade in store.trades.all(limit=paths):
+            (session,) = store.sessions.load(trade.session, trade.session) or [None]
+            if session is None:
+                continue
+            close = float(trade.entry_price) * np.exp(numbers.normal(0, 0.0008, 390).cumsum())
+            start = session.open.timestamp() + 60 * np.arange(390)
+            rows = np.stack([start, close, close * 1.001, close * 0.999, close, np.full(390, 1e4)], axis=1)
+            writer.intraday("made-up", 60, trade.symbol, session.day.isoformat(), rows)
 
 
 def venue(path: Path, trades: int, last: datetime) -> None:
@@ -92,4 +118,4 @@ def scans(store: Store, day: datetime) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

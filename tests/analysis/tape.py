@@ -28,10 +28,20 @@ def reader(bars):
     return read
 
 
+def numbers(bars):
+    """The same as floats, regular hours only: start, end, open, high, low, close."""
+
+    def read(symbol, since, until):
+        found = reader(bars)(symbol, since, until)
+        return [(b.start.timestamp(), b.end.timestamp(), b.open, b.high, b.low, b.close) for b in found if b.regular]
+
+    return read
+
+
 def a_case(plan=None, *, last=CLOSE, candidate=None, decision=None, following=None, when=DAY, **fields):
     plan = plan or ExitPlan(stop=0.01, target=0.03, intent="day", flat_before_close_s=900)
     trade = make_trade(**fields)
     return case_of(trade, plan, when, last=last, candidate=candidate, decision=decision, following=following)
 
 
-__all__ = ["CLOSE", "DAY", "OPEN", "SESSION", "a_case", "bars_of", "reader"]
+__all__ = ["CLOSE", "DAY", "OPEN", "SESSION", "a_case", "bars_of", "numbers", "reader"]

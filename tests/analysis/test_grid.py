@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.analysis.tape import a_case, bars_of, reader
+from tests.analysis.tape import a_case, bars_of, numbers
 from tests.make import at
 from tradekit.analysis import what_if as module
 from tradekit.analysis.what_if import AS_TRADED, AT_OPEN, Costs, Grid, what_if
@@ -36,7 +36,7 @@ def trades(seed, n=6, seconds=60):
         paid = rows[start * 60 // seconds][0]
         cases.append(a_case(dice.choice(PLANS), symbol=symbol, entry_at=at(start), entry_price=paid,
                             exit_at=at(start + 30), exit_price=paid))  # fmt: skip
-    return cases, lambda symbol, since, until: reader(bars[symbol])(symbol, since, until)
+    return cases, lambda symbol, since, until: numbers(bars[symbol])(symbol, since, until)
 
 
 def answers(cases, bars, costs, **how):

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.analysis.tape import OPEN, a_case, bars_of, reader
+from tests.analysis.tape import OPEN, a_case, bars_of, numbers
 from tests.make import at, make_candidate, make_session
 from tradekit.analysis.what_if import (
     AS_TRADED,
@@ -31,12 +31,12 @@ TRADE = {"entry_at": at(5), "entry_price": 100, "exit_at": at(8), "exit_price": 
 
 
 def one(bars, plan, entry=AS_TRADED, costs=FREE, **fields):
-    return simulate(Tape(a_case(plan, **TRADE | fields), reader(bars), costs), plan, entry)
+    return simulate(Tape(a_case(plan, **TRADE | fields), numbers(bars), costs), plan, entry)
 
 
 def walked(case, bars, plan, costs):
     """The plain way: every bar through judge and advance, as monitor-exits does."""
-    view = Tape(case, reader(bars), costs).view(AS_TRADED)
+    view = Tape(case, numbers(bars), costs).view(AS_TRADED)
     fixed = levels(plan, view.entry, costs.tick, opened_s=view.opened_s, close_s=view.close_s)
     held = begin(fixed, view.entry, view.opened_s)
     for bar in view.bars:
@@ -77,10 +77,10 @@ def test_the_open_before_the_pick_cannot_be_bought():
     path = bars_of(*[90] * 390) + bars_of(*[120] * 300, start=tomorrow.open)
     pick = make_candidate(at=at(5))
     late = a_case(PLAN, candidate=pick, following=tomorrow, **TRADE)
-    assert Tape(late, reader(path), FREE).view(AT_OPEN).entry == 120
+    assert Tape(late, numbers(path), FREE).view(AT_OPEN).entry == 120
     early = a_case(PLAN, candidate=make_candidate(at=at(-40)), following=tomorrow, **TRADE)
-    assert Tape(early, reader(path), FREE).view(AT_OPEN).entry == 90
-    assert Tape(a_case(PLAN, candidate=pick, **TRADE), reader(path), FREE).view(AT_OPEN) is None
+    assert Tape(early, numbers(path), FREE).view(AT_OPEN).entry == 90
+    assert Tape(a_case(PLAN, candidate=pick, **TRADE), numbers(path), FREE).view(AT_OPEN) is None
 
 
 def test_a_trail_is_armed_by_the_target():
@@ -106,7 +106,7 @@ def test_the_quick_way_ends_where_the_plain_way_ends(seed):
                         stops=(None, 0.003, 0.01), targets=(None, 0.003, 0.01)).settings():  # fmt: skip
         plan = plan_with(PLAN, setting)
         rule, _ = walked(case, path, plan, FREE)
-        assert simulate(Tape(case, reader(path), FREE), plan, AS_TRADED).reason == rule, setting
+        assert simulate(Tape(case, numbers(path), FREE), plan, AS_TRADED).reason == rule, setting
 
 
 GRID = Grid(entries=(AS_TRADED,), stops=(0.005, 0.01, 0.02), targets=(0.01, 0.02, None), trails=(None,))
@@ -127,7 +127,7 @@ def days_of(n, trades_a_day, path):
     by = {}
     for bar in bars:
         by.setdefault(bar.symbol, []).append(bar)
-    return cases, lambda s, a, b: [bar for bar in by.get(s, []) if bar.start >= a and bar.end <= b]
+    return cases, lambda s, a, b: numbers(by.get(s, []))(s, a, b)
 
 
 def test_a_plan_that_is_really_better_is_found_and_too_few_trades_get_no_advice():
@@ -159,7 +159,7 @@ def test_chance_is_called_chance():
 
 
 def test_nothing_to_try_on():
-    summary, lines = what_if([a_case(PLAN, **TRADE)], reader([]), GRID, FREE)
+    summary, lines = what_if([a_case(PLAN, **TRADE)], numbers([]), GRID, FREE)
     assert (summary.trades, summary.left_out, summary.p_value, lines) == (0, 1, None, [])
     assert summary.advice.startswith("no advice")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tradekit.model import Candidate, Decision, ExitPlan, PriceBar, Session, Trade
 
 Bars = Callable[[str, datetime, datetime], Sequence[PriceBar]]  # complete bars with start >= since and end <= until
+Numbers = Callable[[str, datetime, datetime], Sequence[Sequence[float]]]  # of those the regular ones, as floats
 
 
 class Case(NamedTuple):

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
-from itertools import chain, product
+from itertools import chain, product, starmap
 from math import inf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tradekit.analysis.grid import Way, run_ways
-from tradekit.analysis.held import Bars, Case, regular
+from tradekit.analysis.held import Case, Numbers
 from tradekit.exits import NONE, PRIORITY, begin, levels
 from tradekit.exits.base import NAN, Bar, Held, Plan
 from tradekit.exits.plan import Wish, levels_of, wish_of
 from tradekit.exits.walk import walk
-from tradekit.model import ExitPlan, PriceBar, Record
+from tradekit.model import ExitPlan, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,11 +127,11 @@ class WhatIf(Record, frozen=True, kw_only=True):
 class Tape:
     """The bars of one trade, with running extremes for each way to enter."""
 
-    def __init__(self, case: Case, bars: Bars, costs: Costs) -> None:
+    def __init__(self, case: Case, bars: Numbers, costs: Costs) -> None:
         self.case = case
         self.costs = costs
         self._read = bars
-        self._bars = _plain(path(case, bars))
+        self._bars = path(case, bars)
         self._starts = [bar.start_s for bar in self._bars]
         self._views: dict[str, View | None] = {}
 
@@ -162,14 +162,10 @@ class Tape:
         if session is None:
             return None
         until = session.close if case.plan.intent == "day" else max(case.seen_to, session.close)
-        bars = _plain(regular(self._read, case.symbol, session.open, until))
+        bars = list(starmap(Bar, self._read(case.symbol, session.open, until)))
         if not bars or bars[0].start_s > session.open.timestamp() + 900:  # no opening bar: nobody knows that open
             return None
         return View(bars, 0, bars[0].open * (1 + self.costs.side), bars[0].start_s, session.close.timestamp())
-
-
-def _plain(bars: Sequence[PriceBar]) -> list[Bar]:
-    return [Bar(b.start.timestamp(), b.end.timestamp(), b.open, b.high, b.low, b.close) for b in bars]
 
 
 class View:
@@ -293,7 +289,7 @@ def _name(rule: int) -> str:
 
 def what_if(
     cases: Sequence[Case],
-    bars: Bars,
+    bars: Numbers,
     grid: Grid,
     costs: Costs,
     *,
@@ -430,10 +426,10 @@ def _dtype(record: type) -> "np.dtype[Any]":
     return np.dtype([(name, kinds[kind]) for name, kind in record.__annotations__.items()])
 
 
-def path(case: Case, bars: Bars) -> list[PriceBar]:
+def path(case: Case, bars: Numbers) -> list[Bar]:
     """Regular bars from the session's open to its close, or for swing plans as far as they are known."""
     until = min(case.session.close, case.seen_to) if case.plan.intent == "day" else case.seen_to
-    return regular(bars, case.symbol, case.session.open, until)
+    return list(starmap(Bar, bars(case.symbol, case.session.open, until)))
 
 
 def _nothing(cases: Sequence[Case], settings: Sequence[Setting], costs: Costs) -> WhatIf:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,9 +20,17 @@ from tradekit.commands._reporting import (
 from tradekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from tradekit.analysis.held import Bars, Case
+    from tradekit.analysis.held import Bars, Case, Numbers
     from tradekit.analysis.what_if import Grid
     from tradekit.desk.desk import Desk
+
+
+class Seen(NamedTuple):
+    """What is known by now: bars of any hours as records, and the regular ones as floats."""
+
+    bars: "Bars"
+    numbers: "Numbers"
+
 
 EachOption = Annotated[bool, typer.Option("--each", help="A line per trade too (always in json, jsonl and csv).")]
 NO_TRADES = "no closed trades"
@@ -43,8 +51,8 @@ def entry_timing(
     """
     from tradekit.analysis.entry_timing import entry_timing as analyse
 
-    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, bars):
-        summary, waits, lines = analyse(cases, bars)
+    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
+        summary, waits, lines = analyse(cases, seen.bars)
     if not cases:
         _print(ctx, [], NO_TRADES)
     elif ctx.obj.format != "table":
@@ -76,8 +84,8 @@ def price_movement(
     """
     from tradekit.analysis.price_movement import price_movement as analyse
 
-    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, bars):
-        horizons, lines = analyse(cases, bars)
+    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
+        horizons, lines = analyse(cases, seen.bars)
     if not cases:
         _print(ctx, [], NO_TRADES)
         return
@@ -107,8 +115,8 @@ def targets(
     """
     from tradekit.analysis.targets import targets as analyse
 
-    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, bars):
-        summary, lines = analyse(cases, bars)
+    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
+        summary, lines = analyse(cases, seen.bars)
     if not cases:
         _print(ctx, [], NO_TRADES)
     elif ctx.obj.format != "table":
@@ -266,8 +274,8 @@ def what_if(
     grid = _grid(entry, stop, target, trail, hold)
     costs = Costs(settings.paper.half_spread, settings.paper.slippage, float(settings.market.tick),
                   settings.exits.interval_s)  # fmt: skip
-    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, bars):
-        summary, lines = analyse(cases, bars, grid, costs, kernels=_kernels())
+    with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
+        summary, lines = analyse(cases, seen.numbers, grid, costs, kernels=_kernels())
     if ctx.obj.format != "table":
         _print(ctx, [summary, *lines])
         return
@@ -307,19 +315,25 @@ def _grid(entry: str, stop: str, target: str, trail: str, hold: str) -> "Grid":
 
 
 @contextmanager
-def _cases(ctx: typer.Context, question: Asked) -> "Iterator[tuple[list[Case], Bars]]":
+def _cases(ctx: typer.Context, question: Asked) -> "Iterator[tuple[list[Case], Seen]]":
     """Closed trades with their plans, and the bars that are known by now."""
     from tradekit.commands._reporting import eyes, trades_of
 
     with read_copy(ctx.obj) as store:
         trades = trades_of(store, question)
         if not trades:
-            yield [], lambda symbol, since, until: []
+            yield [], Seen(lambda symbol, since, until: [], lambda symbol, since, until: [])
             return
         desk = eyes(ctx.obj, store, min(trade.session for trade in trades))
         cases = [case for trade in trades if (case := _case(desk, trade)) is not None]
         now = desk.clock.now()
-        yield cases, lambda symbol, since, until: desk.market.bars(symbol, since, min(until, now))
+        yield (
+            cases,
+            Seen(
+                lambda symbol, since, until: desk.market.bars(symbol, since, min(until, now)),
+                lambda symbol, since, until: desk.market.regular(symbol, since, min(until, now)),
+            ),
+        )
 
 
 def _case(desk: "Desk", trade: Any) -> "Case | None":

@@ -90,6 +90,7 @@ def _walks(context: Any, store: "Store", settings: "Settings", trades: "list[Tra
     import msgspec
 
     from tradekit.commands._reporting import eyes
+    from tradekit.exits.base import Bar
     from tradekit.model import ExitPlan
     from tradekit.reports.tearsheet import Walk
 
@@ -104,7 +105,7 @@ def _walks(context: Any, store: "Store", settings: "Settings", trades: "list[Tra
         if session is None or position is None or trade.side != "long":
             continue
         until = max(session.close, trade.exit_at)
-        bars = [bar for bar in desk.market.bars(trade.symbol, session.open, until) if bar.regular]
+        bars = [Bar(*bar) for bar in desk.market.regular(trade.symbol, session.open, until)]
         if bars:
             plan = msgspec.convert(position.plan, ExitPlan, strict=False)
             found[trade.id] = Walk(bars, plan, float(settings.market.tick), session.close)

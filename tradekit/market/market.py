@@ -89,6 +89,14 @@ class Day:
         """Bars first..last-1."""
         return [self._bars[i] or self.bar(i) for i in range(first, last)]
 
+    def regular(self, first: int, last: int) -> list[tuple[float, ...]]:
+        """The regular bars among first..last-1 as floats: start, end (epoch seconds), open, high, low, close."""
+        first, last = max(first, self.regular_first), min(last, self.regular_last)
+        if last <= first:
+            return []
+        columns = [self.data[first * COLUMNS + k : last * COLUMNS : COLUMNS] for k in range(5)]
+        return list(zip(columns[0], [start + self.seconds for start in columns[0]], *columns[1:], strict=True))
+
     def row(self, until: int | None = None) -> Row | None:
         """The day's row of the regular bars before index `until` (default: all of them)."""
         first, last = (
@@ -218,6 +226,20 @@ class Market:
 
     def played(self, symbol: str, since: datetime, until: datetime) -> list[PriceBar]:
         """Bars of the symbol's finest series, any hours, with start >= since and end <= until, in order."""
+        found: list[PriceBar] = []
+        for day, first, last in self._between(symbol, since, until):
+            found += day.bars(first, last)
+        return found
+
+    def regular(self, symbol: str, since: datetime, until: datetime) -> list[tuple[float, ...]]:
+        """The regular ones of `bars` as floats: start and end in epoch seconds, open, high, low, close."""
+        found: list[tuple[float, ...]] = []
+        for day, first, last in self._between(symbol, since, until):
+            found += day.regular(first, last)
+        return found
+
+    def _between(self, symbol: str, since: datetime, until: datetime) -> list[tuple[Day, int, int]]:
+        """Each session's bars with the places of those that start at or after `since` and end by `until`."""
         self._look(until)
         since_s, until_s = since.timestamp(), until.timestamp()
         first, last = self.calendar.day(since), self.calendar.day(until)
@@ -227,12 +249,8 @@ class Market:
             known = self._sessions_of(symbol)
             span = known[bisect_left(known, first.isoformat()) : bisect_right(known, last.isoformat())]
             days = [date.fromisoformat(day) for day in span]
-        found: list[PriceBar] = []
-        for day in days:
-            bars = self._day(symbol, day)
-            if bars:
-                found += bars.bars(bisect_left(bars.starts, since_s), bars.visible(until_s))
-        return found
+        found = [bars for day in days if (bars := self._day(symbol, day))]
+        return [(bars, bisect_left(bars.starts, since_s), bars.visible(until_s)) for bars in found]
 
     def bars(self, symbol: str, since: datetime, until: datetime) -> list[PriceBar]:
         """Complete bars of the finest series, any hours, that start at or after `since` and end by `until`."""

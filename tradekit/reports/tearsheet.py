@@ -9,11 +9,11 @@ from math import isnan
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tradekit.exits import NO_STATE, advance, begin, judge, levels
-from tradekit.exits.base import Bar
+from tradekit.exits import NO_STATE, NONE, advance, begin, levels, verdict
+from tradekit.exits.base import Bar, Plan
 from tradekit.exits.trailing_stop import trailing_level
 from tradekit.metrics import Tally, cumulative, drawdowns, growth, merged
-from tradekit.model import ExitPlan, Performance, PriceBar, Trade
+from tradekit.model import ExitPlan, Performance, Trade
 from tradekit.reports.exits import ExitLine
 from tradekit.reports.funnel import FunnelLine
 from tradekit.reports.performance import Window
@@ -32,13 +32,14 @@ from tradekit.reports.svg import (
 from tradekit.reports.svg import n as short
 
 POLICY = "default-src 'none';style-src 'unsafe-inline';img-src data:"  # nothing from outside, no script
+COLUMNS = 130  # of a price path: five points of a screen each
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Walk(NamedTuple):
-    """A trade's bars of its session, its plan, and what the plan's levels were."""
+    """A trade's regular bars of its session, its plan, and what the plan's levels were."""
 
-    bars: Sequence[PriceBar]
+    bars: Sequence[Bar]
     plan: ExitPlan
     tick: float
     close: datetime
@@ -259,25 +260,24 @@ def _walk(sheet: Sheet, t: Trade) -> str:
     fixed = levels(walk.plan, entry, walk.tick, opened_s=begun, close_s=walk.close.timestamp())
     stop = None if isnan(fixed.stop) else fixed.stop
     target = None if isnan(fixed.target) else fixed.target
-    xs = [bar.start.timestamp() for bar in walk.bars]
-    prices = [p for bar in walk.bars for p in (bar.high, bar.low)] + [entry, left]
-    prices += [x for x in (stop, target) if x is not None]
-    low, high = min(prices), max(prices)
+    starts, _, _, highs, lows, closes = zip(*walk.bars, strict=True)
+    marks = [entry, left, *(x for x in (stop, target) if x is not None)]
+    low, high = min(*lows, *marks), max(*highs, *marks)
     pad = (high - low) * 0.06 or 0.01
-    frame = Frame(xs[0], max(xs[-1], ended), low - pad, high + pad)
-    step = max(1, len(walk.bars) // 6)
-    labels = [(xs[i], f"{walk.bars[i].start.astimezone(sheet.zone):%H:%M}") for i in range(0, len(xs), step)]
-    each = max(1, -(-len(walk.bars) // 200))
-    groups = [walk.bars[i : i + each] for i in range(0, len(walk.bars), each)]
-    spans = "".join(
-        f"M{short(frame.x(g[0].start.timestamp()))} {short(frame.y(max(b.high for b in g)))}"
-        f"V{short(frame.y(min(b.low for b in g)))}"
-        for g in groups
-    )
-    body = axes(frame, labels) + f'<path class=range d="{spans}"/>'
-    body += f'<path class="us line" d="{path(frame, [(g[-1].start.timestamp(), g[-1].close) for g in groups])}"/>'
+    frame = Frame(starts[0], max(starts[-1], ended), low - pad, high + pad)
+    step = max(1, len(starts) // 6)
+    labels = [(x, f"{datetime.fromtimestamp(x, sheet.zone):%H:%M}") for x in starts[::step]]
+    each = max(1, -(-len(starts) // COLUMNS))
+    cuts = range(0, len(starts), each)
+    xs = [f"{frame.x(starts[i]):.0f}" for i in cuts]
+    tops = [frame.y(max(highs[i : i + each])) for i in cuts]
+    bottoms = [frame.y(min(lows[i : i + each])) for i in cuts]
+    ends = [frame.y(closes[min(i + each, len(closes)) - 1]) for i in cuts]
+    spans = "".join(f"M{x} {top:.0f}V{bottom:.0f}" for x, top, bottom in zip(xs, tops, bottoms, strict=True))
+    line = "L".join(f"{x} {y:.1f}" for x, y in zip(xs, ends, strict=True))
+    body = axes(frame, labels) + f'<path class=range d="{spans}"/><path class="us line" d="M{line}"/>'
     body += _level(frame, begun, ended, stop, "loss", "stop") + _level(frame, begun, ended, target, "gain", "target")
-    trail = _trail(walk, entry, begun, ended)
+    trail = _trail(walk.bars, fixed, entry, begun, ended)
     if trail:
         body += f'<path class="trail line" d="{path(frame, trail)}"><title>trail</title></path>'
     up = "gain" if t.net > 0 else "loss"
@@ -298,22 +298,24 @@ def _level(frame: Frame, begun: float, ended: float, level: float | None, css: s
     return f'<path class="{css} dash" d="{d}"><title>{name} {level:g}</title></path>'
 
 
-def _trail(walk: Walk, entry: float, begun: float, ended: float) -> list[tuple[float, float | None]]:
-    """Where the trailing stop stood, bar by bar, as the exit rules move it."""
-    fixed = levels(walk.plan, entry, walk.tick, opened_s=begun, close_s=walk.close.timestamp())
-    held = begin(fixed, entry, begun)
+def _trail(
+    bars: Sequence[Bar], plan: Plan, entry: float, begun: float, ended: float
+) -> list[tuple[float, float | None]]:
+    """Where the trailing stop stood, as the exit rules move it: a corner at each step."""
+    if isnan(plan.trail):
+        return []
+    held = begin(plan, entry, begun)
     found: list[tuple[float, float | None]] = []
-    for each in walk.bars:
-        bar = Bar(each.start.timestamp(), each.end.timestamp(), each.open, each.high, each.low, each.close)
+    for bar in bars:
         if bar.end_s <= begun or bar.start_s > ended:
             continue
-        level = trailing_level(held, fixed)
-        if not isnan(level):
-            found.append((bar.start_s, level))
-        if judge(held, bar, fixed, NO_STATE) is not None:
+        level = trailing_level(held, plan)
+        if not isnan(level) and (not found or found[-1][1] != level):
+            found += [(bar.start_s, found[-1][1]), (bar.start_s, level)] if found else [(bar.start_s, level)]
+        if verdict(held, bar, plan, NO_STATE)[0] != NONE:
             break
-        held = advance(held, bar, fixed)
-    return found
+        held = advance(held, bar, plan)
+    return [*found, (min(ended, bar.end_s), found[-1][1])] if found else []
 
 
 CSS = """:root{--bg:#fbfbf9;--card:#fff;--ink:#1d2330;--dim:#667085;--rule:#e3e5ea;--us:#2457c5;--bench:#a06a00;
