@@ -36,7 +36,7 @@ def init(
         raise UsageError(f"no preset {preset!r}{did_you_mean(preset, PRESETS)}", f"one of {', '.join(PRESETS)}")
     target = folder or ctx.obj.asked or Path()
     if not str(target.absolute()).isprintable():  # cron, systemd and every log keep it on one line
-        raise UsageError(f"{str(target)!r} has a line break or another control character in it", "choose another folder")
+        raise UsageError(f"{str(target)!r} has a control character in it", "choose another folder")
     today = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")).now().date()
     rows = make_desk(target, preset, today)
     show(rows, ctx.obj.format)
