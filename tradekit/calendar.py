@@ -52,13 +52,18 @@ class ExchangeCalendar:
         self._sessions = sorted(sessions)
         self._days = [session.day for session in self._sessions]
         self._zone = ZoneInfo(zone)
+        self._asked: tuple[datetime, date] = (datetime.min.replace(tzinfo=UTC), date.min)  # the last time, and its day
 
     @property
     def zone(self) -> ZoneInfo:
         return self._zone
 
     def day(self, at: datetime) -> date:
-        return at.astimezone(self._zone).date()
+        asked, found = self._asked
+        if at != asked:  # a pass asks for the same moment thousands of times
+            found = at.astimezone(self._zone).date()
+            self._asked = at, found
+        return found
 
     def on(self, day: date) -> Session | None:
         i = bisect_left(self._days, day)

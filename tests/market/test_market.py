@@ -159,6 +159,28 @@ def test_a_split_is_seen_when_the_first_bar_is(store):
     assert not m.split_today("NONE", DAY)
 
 
+def test_what_the_day_opened_at(store):
+    put(store, "AAPL", {"9:15": 9, "9:30": (10, 12, 8, 11, 100), "9:31": 13})
+    m = market(store)
+    assert m.first_open("AAPL", DAY, et(9, 30)) is None
+    assert m.first_open("AAPL", DAY, et(9, 31)) == m.first_open("AAPL", DAY, et(15)) == m.first_open("AAPL", DAY) == 10
+    assert m.first_open("NONE", DAY) is None
+    assert m.first_open("AAPL", YESTERDAY) is None
+
+
+def test_the_last_bar_of_a_session_that_is_over_stays_until_the_file_changes(store):
+    put(store, "AAPL", {"15:58": 10}, day=YESTERDAY)
+    m, over = market(store), CALENDAR.on(YESTERDAY)
+    for _ in range(2):
+        assert m.at_close("AAPL", over) == m.last("AAPL", over.close)
+        assert (m.at_close("AAPL", over).close, m.last_close_before("AAPL", DAY)) == (10, 10)
+        assert m.at_close("NONE", over) is None
+        assert m.last_close_before("NONE", DAY) is None
+    put(store, "AAPL", {"15:59": 11}, day=YESTERDAY)
+    assert m.quote("AAPL", et(9, 41)).last == 11  # a new look
+    assert (m.at_close("AAPL", over).close, m.last_close_before("AAPL", DAY)) == (11, 11)
+
+
 def test_new_bars_are_seen_at_the_next_look(store):
     put(store, "AAPL", {"9:30": 10})
     m = market(store)

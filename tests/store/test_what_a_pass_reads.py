@@ -1,9 +1,10 @@
 """What a pass over many positions reads at once, and rows that are remembered: they say what single reads say."""
 
 import msgspec
+import pytest
 
-from tests.make import make_decision, make_fill, make_mark, make_order
-from tradekit.store import Opening
+from tests.make import at, make_decision, make_fill, make_mark, make_order
+from tradekit.store import Opening, open_store
 
 
 def test_positions_that_are_asked_to_close(store):
@@ -42,3 +43,48 @@ def test_more_rows_than_are_remembered(store):
         store.orders.add(make_order(id=f"o{n}", symbol=f"S{n}"))
     for _ in range(3):
         assert [order.id for order in store.orders.live()] == [f"o{n}" for n in range(10)]
+
+
+def test_a_list_that_is_asked_for_again_is_that_of_the_file(store):
+    """Open positions and live orders are read once while nobody writes: here, in a part that is undone, elsewhere."""
+
+    def held():
+        return {position.symbol: position.qty for position in store.positions.open()}
+
+    store.book_fill(make_fill())
+    assert held() == held() == {"AAPL": 10}
+    store.positions.open().clear()  # the caller's own list
+    assert held() == {"AAPL": 10}
+    store.book_fill(make_fill(qty=5))
+    assert held() == {"AAPL": 15}
+    with pytest.raises(RuntimeError), store.transaction():
+        store.book_fill(make_fill(symbol="MSFT"))
+        assert held() == {"AAPL": 15, "MSFT": 10}
+        raise RuntimeError
+    assert held() == {"AAPL": 15}
+    with store.transaction():
+        with pytest.raises(RuntimeError), store.transaction():
+            store.book_fill(make_fill(symbol="MSFT"))
+            raise RuntimeError
+        assert held() == {"AAPL": 15}
+    other = open_store(store.path, synchronous="OFF")
+    other.book_fill(make_fill(qty=15, side="sell", at=at(20)))
+    other.orders.add(make_order(id="o1"))
+    other.close()
+    assert held() == {}
+    assert [order.id for order in store.orders.live()] == ["o1"]
+    store.orders.change("o1", status="cancelled")
+    assert store.orders.live() == []
+
+
+def test_fills_of_all_open_positions_are_those_of_each(store):
+    for n, (symbol, side, qty) in enumerate(
+        [("AAPL", "buy", 10), ("MSFT", "buy", 5), ("MSFT", "sell", 5), ("AAPL", "sell", 4), ("IBM", "buy", 3),
+         ("IBM", "sell", 8), ("MSFT", "buy", 1)]
+    ):  # fmt: skip
+        store.book_fill(make_fill(symbol=symbol, side=side, qty=qty, at=at(n)))
+    found = store.fills.of_open()
+    held = store.positions.open()
+    assert sorted(position.symbol for position in held) == ["AAPL", "IBM", "MSFT"]
+    assert found == {position.id: store.fills.for_position(position.id) for position in held}
+    assert [len(found[position.id]) for position in held] == [2, 1, 1]  # IBM's short came out of one fill

@@ -13,7 +13,7 @@ from fractions import Fraction
 from tradekit.clock import iso, parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.desk.frozen import GONE, SPLIT, freeze, unfreeze, why_frozen
+from tradekit.desk.frozen import GONE, SPLIT, freeze, frozen, unfreeze, why_frozen
 from tradekit.desk.orders import request_cancel
 from tradekit.model import Adjustment, Position
 from tradekit.money import ZERO, wire
@@ -31,14 +31,22 @@ def notice_splits(desk: Desk, there: Mapping[str, Decimal]) -> set[str]:
     settled = desk.store.meta.under("split-ok:")
     asked = [p for p in held if settled.get(f"split-ok:{p.symbol}") != today.isoformat()]
     extra = desk.store.unmanaged()
-    return {p.symbol for p in asked if _suspected(desk, p, there.get(p.symbol, ZERO), extra.get(p.symbol, ZERO))}
+    noted = {key.removeprefix("split:") for key in desk.store.meta.under("split:")}
+    noted |= {symbol for kind, symbol in frozen(desk) if kind == SPLIT}
+    return {
+        p.symbol
+        for p in asked
+        if _suspected(desk, p, there.get(p.symbol, ZERO), extra.get(p.symbol, ZERO), noted=p.symbol in noted)
+    }
 
 
-def _suspected(desk: Desk, position: Position, there: Decimal, extra: Decimal) -> bool:
+def _suspected(desk: Desk, position: Position, there: Decimal, extra: Decimal, *, noted: bool) -> bool:
+    """Whether price or quantity look like a split that is not settled. `noted`: a pass before has seen something."""
     symbol = position.symbol
     price, qty = _by_price(desk, symbol), _by_quantity(position.qty + extra, there)
     if qty == SAME and price in (SAME, None) or (qty != SAME and price == SAME):
-        _clear(desk, symbol)  # shares that came without a price move were bought by hand
+        if noted:
+            _clear(desk, symbol)  # shares that came without a price move were bought by hand
         return False
     if price == qty and _twice(desk, symbol) and _book(desk, position, qty):
         return False
@@ -51,13 +59,13 @@ def _by_price(desk: Desk, symbol: str) -> Fraction | None:
     now = desk.clock.now()
     today = desk.calendar.day(now)
     try:
-        before, bars = desk.market.last_close_before(symbol, today), desk.market.day_bars(symbol, today, now)
-        if not before or not bars:
+        before, opened = desk.market.last_close_before(symbol, today), desk.market.first_open(symbol, today, now)
+        if not before or opened is None:
             return None
+        ratio = before / opened
         split = desk.market.split_today(symbol, today, now)
     except Exception:  # no data: nothing is said about a split
         return None
-    ratio = before / bars[0].open
     return SAME if not split else Fraction(round(ratio)) if ratio > 1 else Fraction(1, round(1 / ratio))
 
 

@@ -62,7 +62,7 @@ def cash_since(desk: Desk, session: Session) -> Decimal:
 
 def close_price(desk: Desk, symbol: str, session: Session | None, today: date) -> Decimal | None:
     """The last price visible at a session's close, else the newest daily close before `today`."""
-    bar = desk.market.last(symbol, session.close) if session else None
+    bar = desk.market.at_close(symbol, session) if session else None
     found = bar.close if bar is not None else desk.market.last_close_before(symbol, today)
     return None if found is None else dec(found)
 

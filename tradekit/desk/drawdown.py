@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
-from tradekit.model import Position
+from tradekit.model import Adjustment, Fill, Position
 from tradekit.money import ZERO, book, dec
 
 PEAK = "peak"  # meta: total P&L and desk equity at the highest point since the last resume
@@ -21,22 +21,39 @@ class Peak(NamedTuple):
 def total_pnl(desk: Desk, positions: Sequence[Position], prices: dict[str, Decimal]) -> Decimal | None:
     """P&L since the desk began, fees included: closed trades, and open ones at `prices`. None: one is unknown."""
     total = desk.store.trades.net_total()
+    fills, moved = desk.store.fills.of_open(), _moved(desk, positions)
     for position in positions:
         price = prices.get(position.symbol)
         if price is None:
             return None
-        total += _open_pnl(desk, position, price)
+        own = fills.get(position.id)
+        own = desk.store.fills.for_position(position.id) if own is None else own
+        total += _open_pnl(desk, position, price, own, moved.get(position.symbol, ()))
     return book(total, desk.settings.desk.currency)
 
 
-def _open_pnl(desk: Desk, position: Position, price: Decimal) -> Decimal:
+def _moved(desk: Desk, positions: Sequence[Position]) -> dict[str, list[Adjustment]]:
+    """What moved shares without a fill since the oldest of the positions was opened, by symbol."""
+    found: dict[str, list[Adjustment]] = {}
+    if positions:
+        for row in desk.store.adjustments.all(since=min(position.opened_at for position in positions)):
+            if row.symbol is not None:
+                found.setdefault(row.symbol, []).append(row)
+    return found
+
+
+def _open_pnl(
+    desk: Desk, position: Position, price: Decimal, fills: Sequence[Fill], adjustments: Sequence[Adjustment]
+) -> Decimal:
     """What an open position has brought so far, its sold parts and its fees among it."""
     from tradekit.store.fold import cash_of
 
     won = position.qty * price if position.side == "long" else -position.qty * price
-    for fill in desk.store.fills.for_position(position.id):
+    for fill in fills:
         won += cash_of(fill, currency=desk.settings.desk.currency)
-    for moved in desk.store.adjustments.all(symbol=position.symbol, since=position.opened_at):
+    for moved in adjustments:
+        if moved.at < position.opened_at:
+            continue
         if moved.kind == "adopt":
             won -= moved.amount or ZERO
         elif moved.kind in ("release", "external"):

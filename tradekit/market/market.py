@@ -275,6 +275,15 @@ class Market:
                 return bars.bar(n - 1)
         return daily[1] if daily else None
 
+    def at_close(self, symbol: str, session: Session) -> PriceBar | None:
+        """`last` at the close of a session that is over; remembered while the bar file stays as it is."""
+        key = ("at close", symbol, session.day)
+        if key not in self.cache:
+            bar = self.last(symbol, session.close)
+            self.cache[key] = bar  # after the look, which may have dropped the cache
+        found: PriceBar | None = self.cache[key]
+        return found
+
     def _last_daily(self, symbol: str, at: datetime) -> tuple[date, PriceBar] | None:
         today = self.calendar.day(at)
         session = self.calendar.on(today)
@@ -303,6 +312,16 @@ class Market:
         self._look(at)
         bars = self._day(symbol, session)
         return bars.bars(bars.regular_first, min(bars.regular_last, bars.visible(at.timestamp()))) if bars else []
+
+    def first_open(self, symbol: str, session: date, at: datetime | None = None) -> float | None:
+        """The open of the session's first regular bar, if it is visible at `at`; None without one."""
+        if at is not None:
+            self._look(at)
+        bars = self._day(symbol, session)
+        if not bars:
+            return None
+        last = bars.regular_last if at is None else min(bars.regular_last, bars.visible(at.timestamp()))
+        return bars.data[bars.regular_first * COLUMNS + 1] if last > bars.regular_first else None
 
     def today(self, symbol: str, session: date, at: datetime) -> Row | None:
         """The session's row as far as it is visible; None before its first regular bar."""
@@ -422,10 +441,12 @@ class Market:
 
     def last_close_before(self, symbol: str, session: date) -> float | None:
         """The close of the newest daily row in the ten sessions before `session`."""
-        for past in reversed(self.calendar.before(session, 10)):
-            if row := self.row(symbol, past.day, session):
-                return row.close
-        return None
+        key = ("close before", symbol, session)
+        if key not in self.cache:
+            rows = (self.row(symbol, past.day, session) for past in reversed(self.calendar.before(session, 10)))
+            self.cache[key] = next((row.close for row in rows if row), None)
+        found: float | None = self.cache[key]
+        return found
 
     def turnover(self, symbols: Sequence[str], session: date) -> dict[str, float]:
         """Median close x volume of the last 20 sessions before `session`; symbols without history are left out."""
@@ -442,9 +463,8 @@ class Market:
         With `at` only a visible first bar counts; without one there is nothing to say yet.
         """
         yesterday = self.last_close_before(symbol, session)
-        bars = self._day(symbol, session)
-        row = bars.row(None if at is None else bars.visible(at.timestamp())) if bars else None
-        return bool(yesterday and row and looks_split(yesterday, row.open))
+        opened = self.first_open(symbol, session, at)
+        return bool(yesterday and opened is not None and looks_split(yesterday, opened))
 
     # --- numpy from here on, in panel.py
 

@@ -55,6 +55,12 @@ class Db:
         found = self.rows(sql, values)
         return found[0][0] if found else None
 
+    def state(self) -> tuple[int, int] | None:
+        """Equal as long as nobody has changed the file; None inside a transaction, which may be undone."""
+        if self.raw.in_transaction:
+            return None
+        return self.raw.total_changes, int(self.value("PRAGMA data_version"))
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run one statement; how many rows it changed."""
         try:

@@ -39,6 +39,7 @@ class Fills(Table[Fill]):
 
     name = "fills"
     kind = Fill
+    remembered = 4096
 
     def for_order(self, id: str) -> list[Fill]:
         """The fills of an order."""
@@ -47,6 +48,22 @@ class Fills(Table[Fill]):
     def for_position(self, position_id: str) -> list[Fill]:
         """The fills that built and closed a position, oldest first."""
         return self._where("position_id = ? OR reversed_into = ?", [position_id, position_id])
+
+    def of_open(self) -> dict[str, list[Fill]]:
+        """The fills of all open positions by position id, oldest first: `for_position` of each."""
+        found: dict[str, list[Fill]] = {}
+        columns = ", ".join(f'f."{name}"' for name in self._codec.names)
+        for home in ("position_id", "reversed_into"):
+            sql = (
+                f"SELECT {columns}, p.id FROM positions p JOIN fills f ON f.{home} = p.id AND f.{home} IS NOT NULL "
+                "WHERE p.closed_at IS NULL"
+            )
+            rows = self._db.rows(sql)
+            for row, fill in zip(rows, self._records([row[:-1] for row in rows]), strict=True):
+                found.setdefault(row[-1], []).append(fill)
+        for fills in found.values():
+            fills.sort(key=lambda fill: fill.at)
+        return found
 
     def known(self, broker_fill_id: str) -> bool:
         """Whether this fill is booked."""

@@ -108,7 +108,7 @@ class Orders(Table[Order]):
 
     def live(self) -> list[Order]:
         """Orders that are not final, `unknown` ones too."""
-        return self._where(_LIVE)
+        return self._kept("live", lambda: self._where(_LIVE))
 
     def live_for(self, symbol: str) -> list[Order]:
         """The live orders of a symbol."""

@@ -77,7 +77,7 @@ class Positions(Table[Position]):
 
     def open(self) -> list[Position]:
         """Open positions, oldest first."""
-        return self._joined("p.closed_at IS NULL")
+        return self._kept("open", lambda: self._joined("p.closed_at IS NULL"))
 
     def open_for(self, symbol: str) -> Position | None:
         """The open position of a symbol, None without one."""

@@ -1,6 +1,6 @@
 """What all tables have in common: the common words of the store, over one record type and one time column."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any, ClassVar, Generic, Protocol
@@ -30,6 +30,7 @@ class Table(Generic[R]):
         self._store = store
         self._db = store.db
         self._known: dict[Row, R] = {}
+        self._lists: dict[str, tuple[tuple[int, int], list[R]]] = {}
 
     @property
     def _codec(self) -> Codec[R]:
@@ -131,6 +132,16 @@ class Table(Generic[R]):
                 record = known[row] = self._record(row)
             found.append(record)
         return found
+
+    def _kept(self, name: str, read: Callable[[], list[R]]) -> list[R]:
+        """What `read` gives, read again only when the file has changed: a pass asks for the same list many times."""
+        state = self._db.state()  # before the rows: what changes in between is read again the next time
+        if state is None:
+            return read()
+        kept = self._lists.get(name)
+        if kept is None or kept[0] != state:
+            kept = self._lists[name] = state, read()
+        return kept[1].copy()
 
     def _record(self, row: Row) -> R:
         return self._codec.record(row)
