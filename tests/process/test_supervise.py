@@ -73,6 +73,21 @@ def test_a_killed_supervisor_leaves_a_desk_that_the_next_one_takes_over(tmp_path
     assert deaths[0][0] >= 1
 
 
+def test_a_desk_named_by_a_relative_path(tmp_path):
+    World(tmp_path / "desk", NO_COSTS + SCHEDULE).add("AAA", [100.0] * 390)
+    line = [sys.executable, "-m", "tradekit", "-C", "desk", "supervise"]
+    env, until = environment("2026-02-13T15:00:00Z@20"), time.monotonic() + 60
+    supervisor = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, cwd=tmp_path)
+    try:
+        while not rows(tmp_path / "desk" / "desk.db", "SELECT 1 FROM runs WHERE command = 'monitor-exits'"):
+            assert supervisor.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        supervisor.terminate()
+        assert supervisor.wait(timeout=30) == 143
+
+
 def test_a_second_supervisor_is_refused(tmp_path):
     desk = tmp_path / "desk"
     World(desk, NO_COSTS + SCHEDULE)

@@ -116,7 +116,7 @@ class Supervisor:
         program: Sequence[str],
     ) -> None:
         self.desk, self.options, self.say, self.times = desk, options, say, times
-        self.program = [*program, "-C", str(desk.path), "--jsonl"]
+        self.program = [*program, "-C", str(desk.path.resolve()), "--jsonl"]  # children work in the desk's folder
         self.rate = desk.clock.rate if isinstance(desk.clock, ScaledClock) else 1.0
         self.specs: list[SlotSpec] = []
         self.jobs: dict[str, Job] = {}
