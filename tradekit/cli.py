@@ -68,6 +68,10 @@ SECTIONS: dict[str, dict[str, Entry | dict[str, Entry]]] = {
             "watch-file": ("token:watch_file", "Keep a token file fresh for a program that reads it."),
             "serve": ("token:serve", "Hand tokens to other programs over HTTP on 127.0.0.1."),
         },
+        "secret": {
+            "set": ("secret:set", "Store a password or a key in the keyring or a 0600 file."),
+            "list": ("secret:list", "Which secrets the desk uses, and where each is."),
+        },
     },
     "Looking": {
         "status": ("status:status", "The desk in one page."),

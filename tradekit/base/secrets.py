@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tradekit.base.files import write_bytes
 from tradekit.base.logs import remember_secret
-from tradekit.errors import AuthError, ConfigError, UsageError
+from tradekit.errors import AuthError, ConfigError, StoreError, UsageError
 
 SERVICE = "tradekit"
 KEYRING_DEADLINE_S = 5.0  # a locked desktop keyring asks a human who is not there, and blocks
+LONGEST = 16 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # What the child runs: the keyring's answer on stdout; 3: there is none, 4: no keyring works here.
 _CHILD = """
@@ -29,6 +31,17 @@ except keyring.errors.KeyringError:
 if value is None:
     sys.exit(3)
 sys.stdout.write(value)
+"""
+# The same for writing: the value comes on stdin, so that no process list shows it, and is read back.
+_KEEPER = """
+import sys
+value = sys.stdin.read()
+try:
+    import keyring, keyring.errors
+    keyring.set_password(sys.argv[1], sys.argv[2], value)
+    sys.exit(0 if keyring.get_password(sys.argv[1], sys.argv[2]) == value else 5)
+except (ImportError, keyring.errors.KeyringError):
+    sys.exit(4)
 """
 
 
@@ -52,7 +65,7 @@ def secret(name: str, environ: Mapping[str, str] = os.environ) -> Secret:
     if found is None:
         variable, path = variable_of(name), secrets_folder(environ) / name
         raise AuthError(
-            f"no secret {name}", f"export {variable}=..., or keyring set {SERVICE} {name}, or {path} (mode 600)"
+            f"no secret {name}", f"tradekit secret set {name}, or export {variable}=..., or {path} (mode 600)"
         )
     return found
 
@@ -72,6 +85,48 @@ def find_secret(name: str, environ: Mapping[str, str] = os.environ) -> Secret | 
         return None
     remember_secret(value)
     return Secret(name, value, origin)
+
+
+def keep_secret(name: str, value: str, environ: Mapping[str, str] = os.environ, *, in_file: bool = False) -> str:
+    """Store a secret; where it lies now: keyring, or file (asked for with `in_file`, or where no keyring works).
+
+    Raises UsageError where a place that is asked earlier would hide it, StoreError where the file cannot be written.
+    """
+    remember_secret(value)
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for a secret", "letters, digits, dots and dashes")
+    if not value or "\0" in value or len(value) > LONGEST:
+        raise UsageError(f"{name}: an empty secret, or none at all", f"1 to {LONGEST} characters on stdin")
+    if environ.get(variable_of(name)):
+        raise UsageError(f"{name}: {variable_of(name)} is set and comes first", f"unset {variable_of(name)}")
+    if not in_file and _into_keyring(name, value):
+        return "keyring"
+    if from_keyring(name) not in (None, value):
+        raise UsageError(f"{name}: the keyring has another one, which comes first", f"keyring del {SERVICE} {name}")
+    folder = secrets_folder(environ)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_bytes(folder / name, value.encode())
+    except OSError as error:
+        raise StoreError(f"{folder / name}: {error.strerror}", f"make {folder} yours and writable") from None
+    return "file"
+
+
+def _into_keyring(name: str, value: str, *, deadline_s: float = KEYRING_DEADLINE_S, program: str = _KEEPER) -> bool:
+    command = [sys.executable, "-c", program, SERVICE, name]
+    try:
+        done = subprocess.run(command, input=value.encode(), capture_output=True, timeout=deadline_s, check=False)
+    except (subprocess.TimeoutExpired, OSError):
+        return False
+    return done.returncode == 0
+
+
+def kept_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of the secrets that lie in the user's folder. Those of the keyring cannot be listed."""
+    try:
+        return sorted(path.name for path in secrets_folder(environ).iterdir() if _NAME.fullmatch(path.name))
+    except OSError:
+        return []
 
 
 def variable_of(name: str) -> str:
