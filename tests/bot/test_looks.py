@@ -60,6 +60,7 @@ def test_every_word_that_looks_is_answered_from_the_desks_own_commands(served):
         "risk.daily_loss", "2026-W07",
     ):  # fmt: skip
         assert part in found, part
+    assert "2026-W07  0    0    0  0    0.5     0" in found  # n, won, net, return %, benchmark %, deepest fall %
     held = api.next_call("sendMessage", lambda: api.say("/positions"))
     assert held.data["text"].splitlines()[0] == "Held; prices and open P&L in USD"
     assert mono_of(held)[0].splitlines()[1].split() == ["AAA", "49", "100.01", "100", "-0.49", "97"]
@@ -100,6 +101,8 @@ def test_a_word_with_a_wrong_argument_says_so_and_does_nothing(served, text, ans
 
 def test_the_equity_comes_as_a_picture_and_an_export_as_a_file(served):
     api = served.api
+    assert "inception  5       0  0.5     0       -" in api.next_text("/metrics")  # and its picture comes after it
+    api.wait_for(lambda: api.of("sendPhoto"))
     for word in ("/metrics", "/report 2026-02-13"):
         photo = api.next_call("sendPhoto", lambda word=word: api.say(word))
         _, png = photo.files["photo"]

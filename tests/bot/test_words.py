@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bot.api import units
+from tests.desk.world import World
 from tradekit.bot import vocabulary
 from tradekit.bot.acts import check_key, check_settable
 from tradekit.bot.chat import words_of
 from tradekit.bot.clerk import _ref
 from tradekit.bot.line import Line, check_url
 from tradekit.bot.memory import Ask, Memory, Request, Shown
+from tradekit.bot.serve import Service
 from tradekit.bot.words import Text, cut, pieces, shortened
 from tradekit.clock import parse_time
 from tradekit.config import BotSettings, Settings
@@ -218,3 +220,11 @@ def test_an_answer_survives_as_json(memory):
     memory.take(request())
     memory.acted(1, [Text('a "quote"\n😀')])
     assert memory.unfinished()[0].answer == (Text('a "quote"\n😀'),)
+
+
+def test_the_desks_commands_do_not_get_the_bots_token(memory, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRADEKIT_SECRET_TELEGRAM_TOKEN", "1:token")
+    monkeypatch.setenv("TRADEKIT_SECRET_VENUE", "theirs")
+    with World(tmp_path / "desk").desk() as desk:
+        environ = Service(desk, memory, Line(BotSettings(), "1:token")).clerk.children.environ
+    assert "1:token" not in environ.values() and environ["TRADEKIT_SECRET_VENUE"] == "theirs"

@@ -47,7 +47,7 @@ class Children:
 
     def __init__(self, desk: Path, environ: Mapping[str, str], *, stop_s: float) -> None:
         self._desk = desk
-        self._environ = {name: value for name, value in environ.items() if name not in OURS}
+        self.environ = {name: value for name, value in environ.items() if name not in OURS}
         self._stop_s = stop_s
 
     async def run(self, words: Sequence[str], *, timeout_s: float, format: str = "json") -> Done:
@@ -55,7 +55,7 @@ class Children:
         line = [*PROGRAM, "-C", str(self._desk), "--format", format, *words]
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *line, stdin=null, stdout=pipe, stderr=pipe, env=self._environ, cwd=self._desk, start_new_session=True
+            *line, stdin=null, stdout=pipe, stderr=pipe, env=self.environ, cwd=self._desk, start_new_session=True
         )
         try:
             out, err = await asyncio.wait_for(process.communicate(), timeout_s)

@@ -47,6 +47,9 @@ async def status(bot: Bot, words: tuple[str, ...]) -> list[Part]:
         return failed("status", done)
     row = rows[0]
     row["positions"] = [f"{p['symbol']} {plainly(p['qty'])}" for p in row.get("positions") or []]
+    due = row.get("next_slot")
+    if isinstance(due, dict):
+        row["next_slot"] = f"{due.get('name')} {due.get('at')}"
     supervisor = row.get("supervisor")
     if isinstance(supervisor, dict):
         row["supervisor"] = f"{supervisor.get('state')}, pid {supervisor.get('pid')}"
@@ -79,8 +82,9 @@ async def trades(bot: Bot, words: tuple[str, ...]) -> list[Part]:
     if not rows:
         return [Text("no closed trades")]
     for row in rows:
-        row["percent"] = None if row.get("return_pct") is None else round(100 * row["return_pct"], 2)
-    columns = {"session": "session", "symbol": "symbol", "net": "net", "percent": "%", "r_multiple": "R",
+        _in_percent(row, "return_pct")
+        row["r_multiple"] = _rounded(row.get("r_multiple"))
+    columns = {"session": "session", "symbol": "symbol", "net": "net", "return_pct": "%", "r_multiple": "R",
                "exit_reason": "out by"}  # fmt: skip
     return [Text(f"Closed trades, oldest first; net in {bot.desk.settings.desk.currency}"),
             Text(table(rows, columns), mono=True)]  # fmt: skip
@@ -94,8 +98,76 @@ async def report(bot: Bot, words: tuple[str, ...]) -> list[Part]:
 
 
 async def metrics(bot: Bot, words: tuple[str, ...]) -> list[Part]:
-    """`tradekit report metrics` with the chart."""
-    return [*await _text(bot, "metrics", "report", "metrics"), *await chart(bot, [])]
+    """`tradekit report metrics`: returns by window, trades by strategy; with the chart."""
+    done = await bot.run(["report", "metrics"])
+    if not done.well:
+        return failed("metrics", done)
+    rows = done.records()
+    windows = [row for row in rows if row.get("window")]
+    parts: list[Part] = []
+    if windows:
+        for row in windows:
+            _in_percent(row, "total_return", "benchmark_return", "max_drawdown")
+            row["sharpe"] = _rounded(row.get("sharpe"))
+        beside = str(windows[0].get("benchmark") or "benchmark")
+        columns = {"window": "window", "n": "n", "total_return": "return", "benchmark_return": beside,
+                   "max_drawdown": "fall", "sharpe": "sharpe"}  # fmt: skip
+        parts.append(Text(f"Returns and the deepest fall, %; n sessions; {windows[0].get('note') or ''}".rstrip("; ")))
+        parts.append(Text(table(windows, columns), mono=True))
+    slices = [row for row in rows if row.get("by") in ("all", "strategy")]
+    if slices:
+        for row in slices:
+            _in_percent(row, "win_rate")
+            row["average_r"] = _rounded(row.get("average_r"))
+        columns = {"key": "trades by", "trades": "n", "win_rate": "won %", "net": "net", "average_r": "R"}
+        parts.append(Text(f"Closed trades; net in {bot.desk.settings.desk.currency}"))
+        parts.append(Text(table(slices, columns), mono=True))
+    return [*(parts or [Text("no closed trades and no sessions yet")]), *await chart(bot, [])]
+
+
+def periods(kind: str) -> Callable[[Bot, tuple[str, ...]], Awaitable[list[Part]]]:
+    """`tradekit report weekly` (or monthly), the newest last."""
+
+    async def show(bot: Bot, words: tuple[str, ...]) -> list[Part]:
+        done = await bot.run(["report", kind])
+        if not done.well:
+            return failed(kind, done)
+        rows = done.records()
+        for row in rows:
+            _in_percent(row, "return_pct", "benchmark_return", "max_drawdown")
+            row["fees"], row["net"] = _rounded(row.get("fees")), _rounded(row.get("net"))
+        if not rows:
+            return [Text("nothing to report yet")]
+        columns = {"period": "period", "trades": "n", "wins": "won", "net": "net", "return_pct": "%",
+                   "benchmark_return": "bench", "max_drawdown": "fall"}  # fmt: skip
+        head = f"n trades, net in {bot.desk.settings.desk.currency} after fees; return, benchmark and deepest fall in %"
+        return [Text(head), Text(table(rows, columns), mono=True)]
+
+    return show
+
+
+async def risk(bot: Bot, words: tuple[str, ...]) -> list[Part]:
+    """`tradekit report risk`: each limit, how much of it was used at most, and what it refused."""
+    done = await bot.run(["report", "risk"])
+    if not done.well:
+        return failed("risk", done)
+    rows = done.records()
+    for row in rows:
+        _in_percent(row, "used")
+    if not rows:
+        return [Text("no limit has been looked at yet")]
+    columns = {"limit": "limit", "value": "value", "used": "used %", "vetoes": "vetoes", "halts": "halts"}
+    return [Text("Used: the most of each limit so far"), Text(table(rows, columns), mono=True)]
+
+
+def _in_percent(row: dict[str, Any], *names: str) -> None:
+    """Fractions as percent with two decimals; unknown ones stay unknown."""
+    for name in names:
+        row[name] = None if row.get(name) is None else round(100 * row[name], 2)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def a_text(*line: str) -> Callable[[Bot, tuple[str, ...]], Awaitable[list[Part]]]:
@@ -202,10 +274,10 @@ LOOKS: dict[str, Callable[[Bot, tuple[str, ...]], Awaitable[list[Part]]]] = {
     "positions": positions,
     "trades": trades,
     "report": report,
-    "weekly": a_text("report", "weekly"),
-    "monthly": a_text("report", "monthly"),
+    "weekly": periods("weekly"),
+    "monthly": periods("monthly"),
     "metrics": metrics,
-    "risk": a_text("report", "risk"),
+    "risk": risk,
     "why": a_text("why"),
     "settings": settings,
     "error": errors,
