@@ -255,6 +255,12 @@ def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = 
     return "\n".join(lines) + "\n"
 
 
+def fits(text: str) -> bool:
+    """Did no line of a table have to be cut at the edge of the terminal?"""
+    limit = _terminal_width()
+    return limit is None or not any(len(line) == limit and line.endswith("…") for line in text.splitlines())
+
+
 def _pick(row: Mapping[str, Any], name: str) -> Any:
     """A column's value; a candidate's `reason` is why it was rejected, else why it passed."""
     if name == "reason" and "reject_reason" in row:

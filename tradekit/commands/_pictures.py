@@ -1,7 +1,8 @@
 """Small pictures in text: bars and sparklines, for people who would rather look than read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 TICKS = "▁▂▃▄▅▆▇█"
 
@@ -47,17 +48,44 @@ def rounded(x: float | Decimal | None, digits: int = 2) -> float | Decimal | Non
     return round(x, digits) if isinstance(x, Decimal) else round(float(x), digits)
 
 
-def rich_print(text: str, styles: Sequence[tuple[str, str]]) -> None:
-    """Print with the words of `styles` coloured where stdout is a terminal; plain elsewhere."""
+def share(part: float, whole: float, width: int = 12) -> str:
+    """How much of a whole: `████········`; empty where the whole is nothing. Something is never drawn as nothing."""
+    if whole <= 0:
+        return ""
+    n = min(width, max(1 if part > 0 else 0, round(part / whole * width)))
+    return "█" * n + "·" * (width - n)
+
+
+def drawn() -> bool:
+    """Are pictures drawn? Where a person looks at a terminal, not into pipes and files."""
+    import os
     import sys
 
-    if not sys.stdout.isatty():
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def pictured(rows: Sequence[Mapping[str, Any]], picture: str = " ") -> str:
+    """A table with its column of pictures where they are drawn and the terminal is wide enough, else without."""
+    from tradekit.commands._output import as_table, fits
+
+    if drawn():
+        text = as_table(rows)
+        if fits(text):
+            return text
+    return as_table([{name: value for name, value in row.items() if name != picture} for row in rows])
+
+
+def rich_print(text: str, styles: Sequence[tuple[str, str]] = ()) -> None:
+    """Print; where pictures are drawn with losses red, gains green and the words of `styles` in their colour."""
+    if not drawn():
         print(text, end="")
         return
     from rich.console import Console
     from rich.text import Text
 
     shown = Text(text, end="")
+    for pattern, style in ((r"█+(?=\|)", "red"), (r"(?<=\|)█+", "green"), (f"[{TICKS}]{{2,}}", "cyan")):
+        shown.highlight_regex(pattern, style)
     for word, style in styles:
         shown.highlight_words([word], style)
     Console(soft_wrap=True, highlight=False).print(shown, end="")

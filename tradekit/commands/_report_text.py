@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tradekit.commands._output import as_table, visible
+from tradekit.commands._pictures import bar, drawn, pictured, share, sparkline
 from tradekit.model import Session
 from tradekit.reports.daily import AccountLine, Blind, Books, Daily, Result
 from tradekit.reports.why import Step
@@ -16,8 +17,8 @@ SHOWN_ALERTS = 20
 SHOWN_MISSED = 10
 
 
-def daily_text(found: Daily, session: Session, zone: ZoneInfo) -> str:
-    """The report of a day; every number with its unit."""
+def daily_text(found: Daily, session: Session, zone: ZoneInfo, equity: Sequence[float | None] = ()) -> str:
+    """The report of a day; every number with its unit. `equity`: of the sessions so far, drawn on a terminal."""
     hours = f"{_clock(session.open, zone)} - {_clock(session.close, zone)} {zone.key}"
     parts = [
         f"{session.day:%A} {session.day}, {hours}" + (", half day" if session.half else ""),
@@ -25,6 +26,7 @@ def daily_text(found: Daily, session: Session, zone: ZoneInfo) -> str:
         *_books(found.books, found.currency),
         *_blind(found.blind, zone),
         _account(found.account, found.currency, zone),
+        *([f"{INDENT}{sparkline(equity)} {len(equity)} sessions"] if len(equity) > 1 and drawn() else []),
         "",
         _result(found.result, found.currency),
     ]
@@ -37,13 +39,14 @@ def daily_text(found: Daily, session: Session, zone: ZoneInfo) -> str:
 
 def funnel_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The stages as a table; reasons of the lost, kinds of those that came out of the last stage."""
-    return as_table([_funnel_row(row) for row in rows])
+    return pictured([_funnel_row(row) for row in rows])
 
 
 def _funnel_row(row: Mapping[str, Any]) -> dict[str, Any]:
     parts = (_tally("lost: ", row["reasons"]), _tally("", row["kinds"]))
     return {name: row[name] for name in ("stage", "counts", "in", "out", "lost")} | {
-        "where to": "; ".join(part for part in parts if part)
+        " ": share(row["out"], row["in"]),
+        "where to": "; ".join(part for part in parts if part),
     }
 
 
@@ -132,11 +135,13 @@ def _result(found: Result, currency: str) -> str:
 def _trades(found: Daily) -> str:
     if not found.trades:
         return ""
-    return as_table(
+    largest = max(abs(trade.net) for trade in found.trades)
+    return pictured(
         [
             {
                 "id": trade.id, "qty": trade.qty, "entry": trade.entry_price, "exit": trade.exit_price,
                 "out by": trade.exit_reason, f"net {found.currency}": round(trade.net, 2),
+                " ": bar(trade.net, largest),
                 "%": _rounded(trade.return_pct, 100, 2), "R": _rounded(trade.r_multiple, 1, 2),
                 "slip in bp": _rounded(trade.entry_slippage_bp, 1, 1),
                 "slip out bp": _rounded(trade.exit_slippage_bp, 1, 1),

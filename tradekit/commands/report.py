@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tradekit.reports.missed import MissedLine, RejectedLine
     from tradekit.store import Store
 
+DRAWN_DAYS = 84  # calendar days of equity under the account line: about 60 sessions
+DOUBTS = (("DO NOT MATCH", "bold red"), ("missed:", "yellow"), ("failed run", "red"), ("failed slot", "red"))
+
 
 def daily(
     ctx: typer.Context,
@@ -58,10 +61,12 @@ def daily(
         if asked is not None:
             day = msgspec.structs.replace(day, until=max(chosen.open, min(day.until, asked)), findings=None)
         found = report(_narrowed(day, strategy, symbol))
+        equity = _equity(store, chosen.day) if ctx.obj.format == "table" else []
     if ctx.obj.format == "table":
+        from tradekit.commands._pictures import rich_print
         from tradekit.commands._report_text import daily_text
 
-        print(daily_text(found, chosen, ZoneInfo(settings.desk.timezone)), end="")
+        rich_print(daily_text(found, chosen, ZoneInfo(settings.desk.timezone), equity), DOUBTS)
     else:
         show(found, ctx.obj.format)
     wrong = [*found.books.findings, *found.funnel_findings]
@@ -133,9 +138,10 @@ def funnel(
             return
         found = funnel_of(store, days, settings, strategy, symbol)
     if ctx.obj.format == "table":
+        from tradekit.commands._pictures import rich_print
         from tradekit.commands._report_text import funnel_text
 
-        print(funnel_text([line.as_row() for line in found.lines]), end="")
+        rich_print(funnel_text([line.as_row() for line in found.lines]))
     else:
         span = {"session": days[0]} if len(days) == 1 else {"first": days[0], "last": days[-1]}
         show([{**span, **line.as_row()} for line in found.lines], ctx.obj.format)
@@ -154,6 +160,12 @@ def _days(
         return [first]
     days = {scan.session for scan in store.scans.all()} | {order.session for order in store.orders.all()}
     return sorted(day for day in days if (first is None or day >= first) and (last is None or day <= last))
+
+
+def _equity(store: "Store", day: date) -> list[float | None]:
+    """Desk equity of the sessions up to a day, as many as a line of a terminal holds."""
+    rows = store.days.between(day - timedelta(days=DRAWN_DAYS), day)
+    return [None if row.desk_equity is None else float(row.desk_equity) for row in rows]
 
 
 def _narrowed(day: "Day", strategy: str | None, symbol: str | None) -> "Day":

@@ -25,8 +25,8 @@ def exits(
     Without a range: all trades. Reads only.
     """
     from tradekit.commands._context import read_settings
-    from tradekit.commands._output import as_table, show
-    from tradekit.commands._pictures import bar, minutes, percent, rich_print, rounded
+    from tradekit.commands._output import show
+    from tradekit.commands._pictures import bar, minutes, percent, pictured, rich_print, rounded
     from tradekit.commands._reporting import asked
     from tradekit.reports.exits import Overshot, exits_report
     from tradekit.store.trades import overshoots, tallies
@@ -41,7 +41,7 @@ def exits(
         show(rows, ctx.obj.format, empty="no closed trades")
         return
     largest = max(abs(row.net) for row in rows[:-1])
-    text = as_table(
+    text = pictured(
         [
             {
                 "rule": row.reason, "trades": row.trades, "won": row.wins, "lost": row.losses,

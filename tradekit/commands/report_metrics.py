@@ -105,7 +105,17 @@ def _print(
     currency: str,
 ) -> None:
     from tradekit.commands._output import as_table
-    from tradekit.commands._pictures import bar, minutes, percent, rounded, sparkline, thinned
+    from tradekit.commands._pictures import (
+        bar,
+        drawn,
+        minutes,
+        percent,
+        pictured,
+        rich_print,
+        rounded,
+        sparkline,
+        thinned,
+    )
 
     if parts:
         print(
@@ -125,8 +135,10 @@ def _print(
             end="",
         )  # fmt: skip
         equity = [None if row.desk_equity is None else float(row.desk_equity) for row in days]
-        if equity:
-            print(f"equity  {sparkline(thinned(equity))}")
+        if equity and drawn():
+            rich_print(f"equity    {sparkline(thinned(equity))}\n")
+            fallen = [None if row.drawdown is None else -row.drawdown for row in days]
+            rich_print(f"drawdown  {sparkline(thinned(fallen))}\n")
         print()
     if beside is not None:
         ours, theirs = percent(beside.average_return, 3), percent(beside.benchmark_average_return, 3)
@@ -136,8 +148,8 @@ def _print(
         print("no closed trades")
         return
     largest = max(abs(row.net) for row in sorts)
-    print(
-        as_table(
+    rich_print(
+        pictured(
             [
                 {
                     "by": row.by, "key": row.key, "trades": row.trades, "win %": percent(row.win_rate, 0),
@@ -149,5 +161,4 @@ def _print(
                 for row in sorts
             ]
         ),
-        end="",
     )  # fmt: skip

@@ -84,8 +84,7 @@ def _show(
 
 
 def _table(rows: "list[Period]", currency: str) -> None:
-    from tradekit.commands._output import as_table
-    from tradekit.commands._pictures import bar, percent, rounded
+    from tradekit.commands._pictures import bar, percent, pictured, rich_print, rounded
 
     largest = max(abs(row.net) for row in rows)
     table = [
@@ -99,4 +98,4 @@ def _table(rows: "list[Period]", currency: str) -> None:
         }
         for row in rows
     ]  # fmt: skip
-    print(as_table(table), end="")
+    rich_print(pictured(table))
