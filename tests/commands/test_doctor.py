@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from tests.make import make_order
 from tradekit.store import open_store
 
 
@@ -171,3 +172,18 @@ def test_a_bot_that_could_not_start_is_a_failed_row(bot, token, found, fix, line
     row = rows_of(done)["bot"]
     assert (row["ok"], found in row["found"], fix in row["fix"]) == (not fix, True, True), row
     assert "x" * 20 not in done.stdout + done.stderr
+
+
+def test_the_backup_of_another_desk_does_not_replace_books_with_orders(line, new_desk, tmp_path):
+    here, other = new_desk(), tmp_path / "other"
+    assert line("init", other).returncode == 0
+    assert line("-C", other, "backup", "copy", cwd=other).returncode == 0
+    assert line("-C", here, "restore", other / "copy").returncode == 0  # a desk that has done nothing: a move
+    assert line("-C", here, "restore", here / "desk.db.before-restore").returncode == 0
+    store = open_store(here / "desk.db")
+    store.orders.add(make_order(id="a"))
+    store.close()
+    done = line("-C", here, "restore", other / "copy")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "another desk" in done.stderr
+    assert line("-C", here, "restore", other / "copy", "--force").returncode == 0

@@ -61,6 +61,15 @@ def test_restore_keeps_what_was_there(store, tmp_path):
         store.events.add(make_event())  # whoever had the old one open does not write into the void
 
 
+def test_a_second_restore_lost_what_the_first_one_kept(store, tmp_path):
+    copy = backup(store.path, tmp_path / "copy.db")
+    store.events.add(make_event(id="new"))
+    restore(copy, store.path)
+    restore(copy, store.path)
+    assert events(tmp_path / "desk.db.before-restore") == ["new"]
+    assert events(tmp_path / "desk.db.before-restore-2") == []
+
+
 def test_restore_over_a_damaged_file(store, tmp_path):
     copy = backup(store.path, tmp_path / "b.db")
     store.path.write_bytes(b"\0" * 5000)

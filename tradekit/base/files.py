@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder and what is missing above it, each 0700; mkdir leaves the upper ones to the umask."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Put text (UTF-8) into a 0600 file in one step: a reader sees the old file or the new one."""
     write_bytes(path, text.encode())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tradekit.base.files import private_folder
 from tradekit.clock import SystemClock, iso
 
 MASK = "***"
@@ -134,7 +135,7 @@ def save_traceback(error: BaseException, desk: Path | None, environ: Mapping[str
     folders = [state / "logs"] if desk is None else [desk / "logs", state / "logs"]
     for folder in folders:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(folder)
             fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(text)

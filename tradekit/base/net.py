@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from tradekit.base.crashpoint import crash_point
 from tradekit.base.deadline import left, left_to_finish
+from tradekit.base.files import private_folder
 from tradekit.base.logs import redact
 from tradekit.clock import SystemClock
 from tradekit.errors import AmbiguousSend, AuthError, BrokerError, ConfigError
@@ -323,7 +324,7 @@ class Http:
         word = "".join(c if c.isalnum() else "-" for c in path)[:40]
         target = self._unreadable / f"{stamp}-{method}{word}.txt"
         try:
-            self._unreadable.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._unreadable)
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
                 file.write(redact(answer.body[:SAVED_BYTES].decode("utf-8", "replace")))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tradekit.base.files import private_folder
 from tradekit.clock import SystemClock
 
 LONGEST_PAUSE_S = 300.0
@@ -97,7 +98,7 @@ class RateLimit:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0, check_same_thread=False)
             self.path.chmod(0o600)
             db.execute("PRAGMA synchronous = OFF")  # after a power cut the count starts again

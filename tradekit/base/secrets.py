@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tradekit.base.files import write_bytes
+from tradekit.base.files import private_folder, write_bytes
 from tradekit.base.logs import remember_secret
 from tradekit.errors import AuthError, ConfigError, StoreError, UsageError
 
@@ -105,7 +105,7 @@ def keep_secret(name: str, value: str, environ: Mapping[str, str] = os.environ, 
         raise UsageError(f"{name}: the keyring has another one, which comes first", f"keyring del {SERVICE} {name}")
     folder = secrets_folder(environ)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         write_bytes(folder / name, value.encode())
     except OSError as error:
         raise StoreError(f"{folder / name}: {error.strerror}", f"make {folder} yours and writable") from None

@@ -37,13 +37,13 @@ def remembered(text: str, path: Path, environ: Mapping[str, str]) -> tuple[dict[
 
 def remember(text: str, path: Path, environ: Mapping[str, str], tree: Any, lines: Mapping[Keys, int]) -> None:
     """Keep what was parsed for the next time; a folder that cannot be written is no error."""
-    from tradekit.base.files import write_bytes
+    from tradekit.base.files import private_folder, write_bytes
 
     if not isinstance(tree, dict):
         return
     try:
         place = place_of(path, environ)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(place.parent)
         parsed = Parsed(VERSION, text, tree, [(list(keys), line) for keys, line in lines.items()])
         write_bytes(place, msgspec.msgpack.encode(parsed), durable=False)
     except (OSError, RuntimeError, OverflowError):

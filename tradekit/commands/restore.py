@@ -1,5 +1,6 @@
 """tradekit restore"""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +14,20 @@ def restore(
     source: Annotated[
         Path, typer.Argument(metavar="BACKUP", help="A folder that `tradekit backup` made, or a desk.db.")
     ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also the backup of another desk over a desk that traded.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Check the backup; put nothing in place.")] = False,
 ) -> None:
     """Put a backup in the place of the books; settings stay as they are.
 
-    What was there is kept beside it as *.before-restore. Run `tradekit reconcile` afterwards.
+    What was there is kept beside it as *.before-restore (-2, -3 ...). Run `tradekit reconcile` afterwards.
     """
     from tradekit.base.locks import Lock
     from tradekit.brokers.paper.books import APPLICATION_ID as PAPER_ID
     from tradekit.commands._context import recorded
     from tradekit.commands._output import show
-    from tradekit.store.backup import check
+    from tradekit.store.backup import check, kept_name
     from tradekit.store.backup import restore as put_back
     from tradekit.store.connection import APPLICATION_ID
 
@@ -32,6 +36,9 @@ def restore(
     kinds = {"desk.db": APPLICATION_ID, "paper.db": PAPER_ID}
     for copy, place in pairs:
         check(copy, application=kinds[place.name])
+    if not force:
+        same_desk(pairs[0][0], desk)
+    rows = [{"file": str(place), "from": str(copy), "kept": kept_name(place).name} for copy, place in pairs]
     if not dry_run:
         with Lock(desk / "writer.lock", wait_s=10.0, what="restore"):
             for copy, place in pairs:
@@ -40,8 +47,26 @@ def restore(
             for run in store.runs.unfinished():  # at work when the backup was made: they will not end in this file
                 if run.command != "restore":
                     store.runs.finish(run.id, run.started_at, 137, run.counts)
-    rows = [{"file": str(place), "from": str(copy), "kept": f"{place.name}.before-restore"} for copy, place in pairs]
     show(rows, ctx.obj.format, dry_run=dry_run)
+
+
+def same_desk(copy: Path, desk: Path) -> None:
+    """UsageError where a desk that has traded would get the books of another one; what cannot be read is not asked."""
+    from sqlite3 import Error
+
+    from tradekit.errors import StoreError
+    from tradekit.store import open_store
+
+    known = []
+    try:
+        for path in (copy, desk / "desk.db"):
+            with closing(open_store(path, readonly=True)) as store:
+                known.append((store.meta.get("desk_id"), bool(store.orders.all(limit=1))))
+    except (StoreError, Error):  # damaged, or of another version: the reason to restore
+        return
+    (theirs, _), (ours, traded) = known
+    if traded and theirs != ours:
+        raise UsageError(f"{copy} is the backup of another desk, and {desk} has orders of its own", "restore --force")
 
 
 def books_in(source: Path, desk: Path) -> list[tuple[Path, Path]]:

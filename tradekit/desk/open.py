@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tradekit import __version__
 from tradekit.base.crashpoint import VARIABLE, crash_point
+from tradekit.base.files import private_folder
 from tradekit.base.interrupts import handled, shielded
 from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings, load_universe
@@ -322,7 +323,7 @@ def account_dir(venue: str, settings: Settings) -> Path:
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     facts = f"{settings.http.base_url}|{settings.http.account or settings.http.secret or ''}"
     folder = base / "tradekit" / "accounts" / f"{venue}-{blake2s(facts.encode()).hexdigest()[:12]}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     return folder
 
 

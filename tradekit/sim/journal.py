@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tradekit.base.files import private_folder
 from tradekit.clock import iso
 
 
@@ -19,7 +20,7 @@ class Journal:
         self.rows: list[dict[str, Any]] = read_journal(path) if path is not None else []
         self._fd = -1
         if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o600)
             if os.path.getsize(path) and not path.read_bytes().endswith(b"\n"):

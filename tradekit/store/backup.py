@@ -4,8 +4,10 @@ import os
 import sqlite3
 from contextlib import suppress
 from hashlib import blake2s
+from itertools import chain, count
 from pathlib import Path
 
+from tradekit.base.files import private_folder
 from tradekit.errors import StoreError
 from tradekit.store.connection import APPLICATION_ID, translated
 
@@ -42,14 +44,14 @@ def _placed(path: Path, target: Path, *, lasting: bool) -> Path:
 
 
 def restore(source: Path, target: Path, *, application: int | None = APPLICATION_ID) -> Path:
-    """Put a backup in place of `target`, which is kept as `<name>.before-restore`. Raises StoreError.
+    """Put a backup in place of `target`, which is kept as `<name>.before-restore` (-2, -3 ...). Raises StoreError.
 
     `application` is whose file it must be (None: anybody's). Nothing else may use the desk meanwhile: the caller
     holds writer.lock.
     """
     check(source, application=application)
     if target.is_file():
-        kept = target.with_name(f"{target.name}.before-restore")
+        kept = kept_name(target)
         try:
             backup(target, kept)
         except StoreError:  # a damaged file is the reason to restore: keep its bytes as they are
@@ -57,6 +59,13 @@ def restore(source: Path, target: Path, *, application: int | None = APPLICATION
     for suffix in ("-wal", "-shm", "-journal"):  # they belong to the old file and would be played into the new one
         target.with_name(target.name + suffix).unlink(missing_ok=True)
     return backup(source, target)
+
+
+def kept_name(target: Path) -> Path:
+    """Where `restore` will keep what is there: a second one must not write over what the first one kept."""
+    first = target.with_name(f"{target.name}.before-restore")
+    others = (first.with_name(f"{first.name}-{n}") for n in count(2))
+    return next(name for name in chain([first], others) if not name.exists())
 
 
 def check(path: Path, *, application: int | None = None) -> None:
@@ -163,7 +172,7 @@ def _cache_folder() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "tradekit" / "snapshots"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         if os.access(folder, os.W_OK):
             return folder
     except OSError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tradekit.base.files import private_folder
 from tradekit.base.logs import redact
 from tradekit.clock import SystemClock
 from tradekit.errors import AuthError, ConfigError, MissingExtra, UpstreamError
@@ -147,7 +148,7 @@ def _page(playwright: Any, recipe: Recipe, owner: Coordinator) -> Iterator[Any]:
     options = {"executable_path": path, "headless": True, "args": ["--disable-dev-shm-usage"]}
     if recipe.keep_device:
         folder = owner.vault.path.with_suffix(".browser")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         context = playwright.chromium.launch_persistent_context(str(folder), ignore_https_errors=local, **options)
         browser = None
     else:
@@ -222,7 +223,7 @@ class _Walk:
         name = self._owner.provider.name
         if self._visible(self._recipe.rejected) is not None:
             path = _rejection(self._owner)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(path.parent)
             path.write_text(str(self._clock.now().timestamp()), "ascii")
             path.chmod(0o600)
             raise AuthError(

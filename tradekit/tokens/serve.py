@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tradekit.base.files import private_folder
 from tradekit.base.logs import remember_secret
 from tradekit.base.secrets import private_file
 from tradekit.clock import iso
@@ -26,7 +27,7 @@ _log = logging.getLogger("tradekit.tokens")
 def serve_secret(folder: Path) -> tuple[Path, str]:
     """The file with the bearer secret, and the secret; made at the first start. Raises ConfigError for loose modes."""
     path = folder / "serve.secret"
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

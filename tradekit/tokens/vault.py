@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tradekit.base.crashpoint import crash_point
+from tradekit.base.files import private_folder
 from tradekit.base.locks import Lock
 from tradekit.base.logs import remember_secret
 from tradekit.errors import AuthError, StoreError
@@ -173,7 +174,7 @@ class Vault:
 
     def _make_folder(self) -> None:
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.folder.parent)
             self.folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: {error.strerror}", f"make {self.folder.parent} writable") from None
