@@ -20,7 +20,7 @@ UntilOption = Annotated[str | None, typer.Option("--until", help="Before this ti
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.")]
 AtOption = Annotated[str | None, typer.Option("--at", help="As the books were at this time (UTC).")]
 DryAtOption = Annotated[
-    str | None, typer.Option("--at", help="With --dry-run: on the prices and the clock of this earlier time (UTC).")
+    str | None, typer.Option("--at", help="With --dry-run: on the prices, clock and books of this time (UTC).")
 ]
 
 

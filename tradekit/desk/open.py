@@ -7,11 +7,10 @@ from contextlib import contextmanager, nullcontext
 from datetime import date, datetime, timedelta
 from hashlib import blake2s
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tradekit import __version__
 from tradekit.base.crashpoint import VARIABLE, crash_point
-from tradekit.base.files import private_folder
 from tradekit.base.interrupts import handled, shielded
 from tradekit.base.locks import Lock
 from tradekit.base.settings_file import load_settings, load_universe
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(days=500)  # sessions that a desk loads before today: enough for 250 of history
 AHEAD = timedelta(days=40)
+LOOKS_BACK = frozenset({"scan", "decide"})  # whose dry runs can stand at a time whose books have changed since
 CLOSING = frozenset({"monitor-exits", "liquidate", "cancel"})  # their calls go first in the rate limit's queue
 MARKER = "replay.json"  # lies in the folder of a replay
 
@@ -104,7 +104,7 @@ def _opened(
             if at is not None and at > desk.clock.now():
                 hint = "name an earlier time"
                 raise UsageError(f"--at {iso(at)}: it is {iso(desk.clock.now())} on this desk", hint)
-            with in_all, recorded_run(desk, command, argv), _on_a_copy(desk, at):
+            with in_all, recorded_run(desk, command, argv), _on_a_copy(desk, at, command):
                 yield desk
         else:
             with in_all, _kept_time(desk), recorded_run(desk, command, argv):
@@ -116,6 +116,22 @@ def _opened(
         raise
     finally:
         store.close()
+
+
+def _check_unchanged(desk: Desk, command: str, at: datetime) -> None:
+    """What the venue held and how high prices had been is not kept: after later trading nobody knows it as of `at`."""
+    from tradekit.store.as_of import changed_since
+
+    changed = changed_since(desk.store, at)
+    if not changed:
+        return
+    what = ", ".join(f"{count} {table.replace('_', ' ')}" for table, count in changed.items())
+    local = at.astimezone(desk.calendar.zone)
+    raise UsageError(
+        f"{command} --dry-run --at {iso(at)}: the books have changed since ({what}) and are not known as of then",
+        f"tradekit replay {desk.calendar.day(at)} --until {local:%H:%M} --out FOLDER, then there: "
+        f"tradekit -C FOLDER {command} --dry-run",
+    )
 
 
 @contextmanager
@@ -323,7 +339,7 @@ def account_dir(venue: str, settings: Settings) -> Path:
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     facts = f"{settings.http.base_url}|{settings.http.account or settings.http.secret or ''}"
     folder = base / "tradekit" / "accounts" / f"{venue}-{blake2s(facts.encode()).hexdigest()[:12]}"
-    private_folder(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
@@ -438,10 +454,15 @@ def _start(desk: Desk, command: str, argv: str) -> Run:
 
 
 @contextmanager
-def _on_a_copy(desk: Desk, at: datetime | None = None) -> Iterator[None]:
-    """Point the desk at a throw-away copy of its store, a venue that accepts nothing and, where asked, a past time."""
+def _on_a_copy(desk: Desk, at: datetime | None = None, command: str = "") -> Iterator[None]:
+    """Point the desk at a throw-away copy of its store, a venue that accepts nothing and, where asked, a past time.
+
+    At a past time the books are of then too. UsageError for a command that needs more of them than can be known.
+    """
     import tempfile
 
+    if at is not None and command not in LOOKS_BACK:
+        _check_unchanged(desk, command, at)
     real, clock = desk.store, desk.clock
     desk.clock = clock if at is None else ManualClock(at)
     with tempfile.TemporaryDirectory(prefix="tradekit-dry-") as folder:
@@ -449,13 +470,18 @@ def _on_a_copy(desk: Desk, at: datetime | None = None) -> Iterator[None]:
         target = sqlite3.connect(copy)
         real.db.backup(target)
         target.close()
-        desk.store = open_store(copy, synchronous="OFF")
+        desk.store = books = open_store(copy, synchronous="OFF")
+        if at is not None and command in LOOKS_BACK:
+            from tradekit.store.as_of import AsOf, forget_later
+
+            forget_later(books, at)
+            desk.store = cast(Store, AsOf(books, at))
         inner = desk.open_broker
         desk.open_broker = lambda d: DryBroker(inner(d), d.clock)
         desk.dry_run = True
         try:
             yield
         finally:
-            desk.store.close()
+            books.close()
             desk.store, desk.dry_run, desk.open_broker, desk.clock = real, False, inner, clock
             desk.__dict__.pop("broker", None)

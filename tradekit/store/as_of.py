@@ -11,13 +11,42 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tradekit.model import LIVE_STATUSES, Candidate, Decision, Halt, Order, Position, Record, Run
+from tradekit.store.rows import time_text
 from tradekit.store.scans import OUTCOMES
 from tradekit.store.table import Table
 
 if TYPE_CHECKING:
     from tradekit.store.store import Store
 
+CHANGES = {  # what trading writes -> the time of its last change
+    "orders": "max(created_at, coalesce(updated_at, created_at))",
+    "fills": "at",
+    "adjustments": "at",
+    "decisions": "at",
+    "risk_checks": "at",
+    "halts": "max(at, coalesce(cleared_at, at))",
+    "marks": "at",
+}
+FOUND = ("scans", "candidates", "decisions", "market_snapshots", "position_checks")  # what scan and decide write
 MOMENTS = ("exit_at", "opened_at", "created_at", "started_at", "due_at", "at")  # when a record came to be
+
+
+def changed_since(store: "Store", at: datetime) -> dict[str, int]:
+    """Rows by table that trading wrote or changed after `at`; {}: the books are still those of then."""
+    found = {}
+    for table, moment in CHANGES.items():
+        count = int(store.db.value(f"SELECT count(*) FROM {table} WHERE {moment} > ?", [time_text(at)]))
+        if count:
+            found[table] = count
+    return found
+
+
+def forget_later(store: "Store", at: datetime) -> None:
+    """Take out of a throw-away copy what was found and decided after `at`."""
+    store.db.run("PRAGMA foreign_keys = OFF")
+    with store.transaction():
+        for table in FOUND:
+            store.db.run(f"DELETE FROM {table} WHERE at > ?", [time_text(at)])
 
 
 class AsOf:

@@ -177,7 +177,8 @@ class Orders(Table[Order]):
         sql = "SELECT qty, price, fee FROM fills WHERE order_id = ? AND at <= ?"
         fills = [tuple(wire(x) for x in row) for row in self._db.rows(sql, [order.id, time_text(at)])]
         filled, average, fees = totals([(qty, price, fee) for qty, price, fee in fills])
-        if order.updated_at is not None and order.updated_at <= at:
+        known = min(filled, order.qty) == order.filled_qty  # a fill moves the status without an answer of the venue
+        if known and order.updated_at is not None and order.updated_at <= at:
             status = order.status
         elif filled >= order.qty:
             status = "filled"
