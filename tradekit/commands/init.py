@@ -9,7 +9,7 @@ import typer
 from tradekit.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from tradekit.config import Settings
 
@@ -37,15 +37,17 @@ def init(
     target = folder or ctx.obj.asked or Path()
     if not str(target.absolute()).isprintable():  # cron, systemd and every log keep it on one line
         raise UsageError(f"{str(target)!r} has a control character in it", "choose another folder")
-    today = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")).now().date()
-    rows = make_desk(target, preset, today)
+    now = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")).now()
+    rows = make_desk(target, preset, now.date(), now)
     show(rows, ctx.obj.format)
     if target != Path():
         say(f"next: tradekit -C {target} data import FILE... --timeframe 1m")
 
 
-def make_desk(target: Path, preset: str, today: "date") -> list[dict[str, str]]:
+def make_desk(target: Path, preset: str, today: "date", created_at: "datetime | None" = None) -> list[dict[str, str]]:
     """A whole desk at `target`, built beside it and moved there at the end; rows (file, what).
+
+    Slots that were due before `created_at` are nobody's fault.
 
     A folder that is there is built in: it may be a volume, and its parent read-only. Raises UsageError where
     something is in it, StoreError where nothing can be written.
@@ -62,7 +64,7 @@ def make_desk(target: Path, preset: str, today: "date") -> list[dict[str, str]]:
             f"cannot make {target}: {error.strerror} ({error.filename})", "choose another folder"
         ) from None
     try:
-        rows = _fill(building, preset, today)
+        rows = _fill(building, preset, today, created_at)
         _move(building, place)
     except OSError as error:
         raise StoreError(
@@ -84,7 +86,7 @@ def refuse_used(target: Path) -> None:
         raise StoreError(f"cannot make {target}: {error.strerror}", "choose another folder") from None
 
 
-def _fill(folder: Path, preset: str, today: "date") -> list[dict[str, str]]:
+def _fill(folder: Path, preset: str, today: "date", created_at: "datetime | None") -> list[dict[str, str]]:
     import secrets
     from importlib.resources import files
 
@@ -92,6 +94,7 @@ def _fill(folder: Path, preset: str, today: "date") -> list[dict[str, str]]:
 
     from tradekit.base.files import write_text
     from tradekit.base.settings_file import load_settings
+    from tradekit.clock import iso
     from tradekit.config import Settings
     from tradekit.store import open_store
 
@@ -107,6 +110,8 @@ def _fill(folder: Path, preset: str, today: "date") -> list[dict[str, str]]:
         with store.transaction():
             store.meta.set("desk_id", secrets.token_hex(8))
             store.meta.set("currency", settings.desk.currency)
+            if created_at is not None:
+                store.meta.set("created_at", iso(created_at))
         counted = fill_sessions(store, settings, today)
     finally:
         store.close()

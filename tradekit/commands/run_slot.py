@@ -23,7 +23,7 @@ def run_slot(
     from tradekit.desk.slots import run_slot
 
     check = pinger(ping) if ping else None
-    with open_desk(ctx.obj) as desk:
+    with open_desk(ctx.obj, forgiving=True) as desk:
         slot = run_slot(desk, name)
         show(slot, ctx.obj.format, columns=("session", "name", "due_at", "state", "run_id"))
     if check is not None:

@@ -12,6 +12,7 @@ from tradekit.brokers.base import Broker
 from tradekit.calendar import Calendar
 from tradekit.clock import Clock
 from tradekit.config import Settings, Symbol
+from tradekit.errors import ConfigError
 from tradekit.model import Event, Run
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Desk:
     dry_run: bool = False
     counts: dict[str, int] = field(default_factory=dict)  # what the run row will say it did
     events: list[Event] = field(default_factory=list)  # written by this run
+    trouble: ConfigError | None = None  # what is wrong with desk.yaml: the settings are those of before
     left: list[str] = field(default_factory=list)  # symbols that the time of the command did not suffice for
     say: Callable[[str], None] = print_stderr
     place: Callable[..., str] = lambda *keys: "desk.yaml"  # where a key stands: place("schedule", 3) -> desk.yaml:41

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from tradekit import __version__
 from tradekit.base.crashpoint import VARIABLE, crash_point
+from tradekit.base.files import private_folder
 from tradekit.base.interrupts import handled, shielded
+from tradekit.base.last_good import Read, keep, read_files
 from tradekit.base.locks import Lock
-from tradekit.base.settings_file import load_settings, load_universe
 from tradekit.brokers.base import Broker
 from tradekit.calendar import AllDayCalendar, Calendar, ExchangeCalendar
 from tradekit.clock import Clock, ManualClock, clock_from, iso, parse_time
@@ -21,7 +22,7 @@ from tradekit.config import Settings, Symbol
 from tradekit.desk.by_hand import LEAVING, positions_left
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.dry import DryBroker
-from tradekit.desk.events import alert
+from tradekit.desk.events import alert, alert_once
 from tradekit.desk.in_time import bounded, budget
 from tradekit.desk.logins import warn_of_logins
 from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
@@ -37,6 +38,7 @@ WINDOW = timedelta(days=500)  # sessions that a desk loads before today: enough 
 AHEAD = timedelta(days=40)
 LOOKS_BACK = frozenset({"scan", "decide"})  # whose dry runs can stand at a time whose books have changed since
 CLOSING = frozenset({"monitor-exits", "liquidate", "cancel"})  # their calls go first in the rate limit's queue
+FORGIVING = frozenset({"monitor-exits", "liquidate", "reconcile", "cancel", "halt", "supervise", "run-slot"})
 MARKER = "replay.json"  # lies in the folder of a replay
 
 
@@ -60,8 +62,12 @@ def open_desk(
     synchronous: str | None = None,
     at: datetime | None = None,
     endless: bool = False,
+    forgiving: bool = False,
 ) -> Iterator[Desk]:
     """A desk to work with; `command` adds its job lock, its run row and, unless it is a loop (`endless`), its deadline.
+
+    Commands that close positions, and others that are `forgiving`, go by the settings of before where desk.yaml makes
+    no sense (`desk.trouble`).
 
     Raises ConfigError, StoreError, Busy, and TimeIsOver when the time of the command is used up.
 
@@ -76,7 +82,7 @@ def open_desk(
     lock = job_lock(path, command) if command else nullcontext()  # first: the second copy of a job costs nothing
     with (
         lock,
-        _opened(path, where, command, dry_run, clock, synchronous, at, endless) as desk,
+        _opened(path, where, command, dry_run, clock, synchronous, at, endless, forgiving) as desk,
         nullcontext() if command is None or endless else bounded(desk, command),
     ):
         yield desk
@@ -92,11 +98,15 @@ def _opened(
     synchronous: str | None,
     at: datetime | None,
     endless: bool,
+    forgiving: bool,
 ) -> Iterator[Desk]:
     argv = "" if isinstance(where, Path) else " ".join(where.argv)
     store = open_store(path / "desk.db", synchronous=synchronous or store_mode(path))
     try:
-        desk = build(path, store, clock=clock)
+        forgiving = forgiving or command in FORGIVING
+        desk = build(path, store, clock=clock, read=read_files(path, forgiving=forgiving))
+        if forgiving and not dry_run:
+            _say_or_keep(desk)
         in_all = nullcontext() if command is None or endless else budget(desk, command)
         if command is None:
             yield desk
@@ -132,6 +142,15 @@ def _check_unchanged(desk: Desk, command: str, at: datetime) -> None:
         f"tradekit replay {desk.calendar.day(at)} --until {local:%H:%M} --out FOLDER, then there: "
         f"tradekit -C FOLDER {command} --dry-run",
     )
+
+
+def _say_or_keep(desk: Desk) -> None:
+    """An alert where desk.yaml makes no sense; else it is remembered for the day when it does not."""
+    if desk.trouble is None:
+        keep(desk.path)
+        return
+    text = f"{desk.trouble.message}: exits go on with the settings of before, nothing else does"
+    alert_once(desk, "settings-broken", text)
 
 
 @contextmanager
@@ -173,9 +192,13 @@ def build(
     clock: Clock | None = None,
     ahead: timedelta = timedelta(0),
     since: date | None = None,
+    read: Read | None = None,
 ) -> Desk:
-    """Wire a desk over an open store; `ahead` asks for more sessions after now than usual, `since` for older ones."""
-    loaded = load_settings(path)
+    """Wire a desk over an open store; `ahead` asks for more sessions after now than usual, `since` for older ones.
+
+    `read`: its settings files, where they were read already.
+    """
+    loaded, universe, trouble = read or read_files(path)
     settings = loaded.settings
     venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
     if venue not in VENUES:
@@ -186,7 +209,6 @@ def build(
     check_books(settings, store)
     virtual = store.meta.get("clock_at")
     clock = clock or desk_clock(virtual)
-    universe = load_universe(path)
     calendar = load_calendar(settings, store, clock.now(), ahead, since)
     return Desk(
         path=path,
@@ -201,6 +223,7 @@ def build(
         strategies=LazyStrategies(settings),
         settings_hash=loaded.hash,
         place=loaded.place,
+        trouble=trouble,
         code_version=__version__,
         account_dir=path / "locks" if venue == "paper" else account_dir(venue, settings),
     )
@@ -339,7 +362,7 @@ def account_dir(venue: str, settings: Settings) -> Path:
     base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     facts = f"{settings.http.base_url}|{settings.http.account or settings.http.secret or ''}"
     folder = base / "tradekit" / "accounts" / f"{venue}-{blake2s(facts.encode()).hexdigest()[:12]}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     return folder
 
 

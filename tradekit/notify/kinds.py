@@ -66,7 +66,9 @@ ALERTS: dict[str, Advice] = {
     "regime-dead": Advice("the market's regime is dead: no entries", "nothing"),
     "reversal": Advice("a position's reversal score is high", "look at it; `tradekit liquidate SYMBOL`"),
     "run-died": Advice("a command never ended", "`tradekit runs`; the next one has put things right"),
-    "settings-broken": Advice("desk.yaml cannot be read", "`tradekit config show` names key and line"),
+    "settings-broken": Advice(
+        "desk.yaml makes no sense: only exits go on, as before", "`tradekit config show` names key and line"
+    ),
     "settings-changed": Advice("desk.yaml is not what the supervisor runs", "`tradekit supervise --reload`"),
     "slot-failed": Advice("a slot of the schedule failed", "`tradekit runs`; run its command by hand"),
     "out-of-time": Advice(
