@@ -5,6 +5,7 @@ Deviations are sample ones (divided by n - 1) where a function does not say othe
 """
 
 from collections.abc import Sequence
+from itertools import compress
 from math import ceil, floor, fsum, isfinite, log1p, sqrt
 from typing import NamedTuple
 
@@ -33,22 +34,25 @@ class Tally(NamedTuple):
 
 def merged(tallies: Sequence[Tally], key: tuple[str | None, ...] = ()) -> Tally:
     """Several groups as one."""
+    if not tallies:
+        return Tally(key, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
+    _, n, wins, losses, gross, fees, net, won, lost, squares, hold_s, rs, r, best, worst = zip(*tallies, strict=True)
     return Tally(
         key,
-        sum(t.n for t in tallies),
-        sum(t.wins for t in tallies),
-        sum(t.losses for t in tallies),
-        fsum(t.gross for t in tallies),
-        fsum(t.fees for t in tallies),
-        fsum(t.net for t in tallies),
-        fsum(t.won for t in tallies),
-        fsum(t.lost for t in tallies),
-        fsum(t.squares for t in tallies),
-        fsum(t.hold_s for t in tallies),
-        sum(t.rs for t in tallies),
-        fsum(t.r for t in tallies),
-        max((t.best for t in tallies if t.n), default=0.0),
-        min((t.worst for t in tallies if t.n), default=0.0),
+        sum(n),
+        sum(wins),
+        sum(losses),
+        fsum(gross),
+        fsum(fees),
+        fsum(net),
+        fsum(won),
+        fsum(lost),
+        fsum(squares),
+        fsum(hold_s),
+        sum(rs),
+        fsum(r),
+        max(compress(best, n), default=0.0),
+        min(compress(worst, n), default=0.0),
     )
 
 

@@ -100,6 +100,7 @@ KEYS = {
     "session": "t.session",
     "side": "t.side",
 }
+_CAPS = "SELECT id, cap FROM positions WHERE cap IS NOT NULL LIMIT -1"  # LIMIT: read once, instead of once a trade
 _SUMS = """count(*), sum(t.net > 0), sum(t.net < 0), sum(t.gross), sum(t.fees), sum(t.net), sum(max(t.net, 0)),
     sum(min(t.net, 0)), sum(t.net * t.net), sum(t.hold_s), count(t.r_multiple), coalesce(sum(t.r_multiple), 0),
     max(t.net), min(t.net)"""
@@ -121,7 +122,7 @@ def tallies(
     where = [(text, value) for text, value in asked if value is not None]
     sql = f"SELECT {', '.join([*columns, _SUMS])} FROM trades t"
     if "cap" in keys:
-        sql += " LEFT JOIN positions p ON p.id = t.id"
+        sql += f" LEFT JOIN ({_CAPS}) p ON p.id = t.id"
     sql += (" WHERE " + " AND ".join(text for text, _ in where)) if where else ""
     sql += f" GROUP BY {', '.join(columns)} ORDER BY {', '.join(columns)}" if columns else ""
     n = len(keys)
