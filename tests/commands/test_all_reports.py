@@ -61,3 +61,38 @@ def test_contradictions_are_refused(desks, line):
     wrong = ["--session 2026-02-13 --since 2026-02-01", "--since 2026-02-13 --until 2026-02-01", "--since soon"]
     for words in wrong:
         assert line("report", "exits", *words.split(), "-C", desks["mixed"]).returncode == 2
+
+
+def test_each_day_of_a_range_has_its_report(desks, line):
+    def days(*words):
+        return json.loads(line("report", *words, "--json", "-C", desks["mixed"]).stdout)
+
+    every = days("daily", "--since", "2026-02-01")
+    assert [day["session"] for day in every] == sorted(day["session"] for day in every) and len(every) > 1
+    assert sum(day["result"]["trades"] for day in every) == len(json.loads(line("trades", "--json", "-C",
+                                                                                desks["mixed"]).stdout))  # fmt: skip
+    (one,) = days("daily", "--since", "2026-02-13", "--until", "2026-02-13")
+    assert one == days("daily", "--session", "2026-02-13")
+    text = line("report", "daily", "--since", "2026-02-01", "-C", desks["mixed"]).stdout
+    assert text.count("books      ") == len(every)
+
+
+def test_last_night_and_the_nights_before(desks, line):
+    nights = json.loads(line("report", "overnight", "--since", "2026-02-11", "--until", "2026-02-13", "--json", "-C",
+                             desks["open"]).stdout)  # fmt: skip
+    held = {night["at"][:10]: [row["id"] for row in night["held"]] for night in nights}
+    assert list(held) == ["2026-02-11", "2026-02-12", "2026-02-13"] and held["2026-02-11"] == []
+    now = json.loads(line("report", "overnight", "--json", "-C", desks["open"]).stdout)
+    assert held["2026-02-13"] == [row["id"] for row in now["held"]] != []
+    assert line("report", "overnight", "--session", "2026-02-13", "-C", desks["open"]).stdout.startswith("2026-02-13\n")
+
+
+def test_exports_take_the_same_questions(desks, line):
+    def rows(*words):
+        return line("export", *words, "--format", "csv", "-C", desks["mixed"]).stdout.splitlines()[1:]
+
+    assert rows("fills", "--strategy", "momentum") == rows("fills") != []
+    assert rows("fills", "--strategy", "none-such") == []
+    early, late = (rows("tax-lots", *words) for words in (("--until", "2026-02-12"), ("--since", "2026-02-13")))
+    assert early and late and sorted(early + late) == sorted(rows("tax-lots"))
+    assert line("export", "tax-lots", "--what", "open", "--since", "2026-02-12", "-C", desks["mixed"]).returncode == 2

@@ -55,10 +55,11 @@ def fills(
     session: SessionOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    strategy: StrategyOption = None,
     symbol: SymbolOption = None,
 ) -> None:
     """Fills as CSV, JSON lines or Parquet (--format csv|jsonl|parquet, or the name of --out). Reads only."""
-    _export(ctx, "fills", out, asked(session, since, until, None, symbol))
+    _export(ctx, "fills", out, asked(session, since, until, strategy, symbol))
 
 
 def candidates(
@@ -118,16 +119,22 @@ def tax_lots(
         str | None, typer.Option(metavar="CLASS", help="stock, etf, option: wash sales; crypto: none.")
     ] = None,
     what: Annotated[str, typer.Option(metavar="WHAT", help="closed, open, deferred or years.")] = "closed",
+    session: SessionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     symbol: SymbolOption = None,
 ) -> None:
     """Closed tax lots with wash sales flagged (61-day window), or open lots, losses deferred at year's end, sums.
 
-    Fees are in the basis. Other accounts are not seen. 7 where the lots do not foot to the fills. Reads only.
+    A range is about the day of the sale (closed, years); every fill before and after it still counts for the lots.
+    A lot is no strategy's: shares of a symbol are all the same to the tax. Fees are in the basis. Other accounts are
+    not seen. 7 where the lots do not foot to the fills. Reads only.
     """
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import say
     from tradekit.errors import Findings
     from tradekit.reports.tax_lots import tax_lots as report
+    from tradekit.reports.tax_lots import years
 
     if method not in ("fifo", "lifo", "hifo", "lofo", "specific"):
         raise UsageError(f"--method {method}: not known", "--method fifo, lifo, hifo, lofo or specific")
@@ -135,6 +142,10 @@ def tax_lots(
         raise UsageError("--method specific and --lots FILE belong together", "a CSV with close_id, lot_id, qty")
     if what not in ("closed", "open", "deferred", "years"):
         raise UsageError(f"--what {what}: not known", "--what closed, open, deferred or years")
+    question = asked(session, since, until, None, symbol)
+    ranged = question.first is not None or question.last is not None
+    if ranged and what not in ("closed", "years"):
+        raise UsageError(f"--what {what} has no range: it is about now", "--what closed or years")
     settings = read_settings(ctx.obj).settings
     kind = asset_class or ("crypto" if settings.desk.calendar == "24/7" else "stock")
     with read_copy(ctx.obj) as store:
@@ -143,6 +154,9 @@ def tax_lots(
     wanted: Method = method  # type: ignore[assignment] # checked above
     found = report(deals, method=wanted, chosen=chosen, asset_class=lambda name: kind)
     rows: Sequence[Any] = getattr(found, what)
+    if ranged:
+        sold = [lot for lot in found.closed if question.holds(lot.disposed)]
+        rows = sold if what == "closed" else years(sold)
     _write(ctx, out, "tax-lots", (_row(r) for r in rows if year is None or getattr(r, "year", year) == year))
     gain = sum((lot.gain for lot in found.closed), Decimal(0))
     washed = sum((lot.wash_disallowed for lot in found.closed), Decimal(0))
@@ -203,16 +217,21 @@ def _rows(store: "Store", what: str, question: Asked) -> Iterator[Row]:
                 yield _flat(_row(c))
         return
     table: Any = {"trades": store.trades, "fills": store.fills, "decisions": store.decisions}[what]
+    mine = _fills_of(store, question.strategy) if what == "fills" and question.strategy else None
     for page in table.pages():
         for record in page:
-            if (
-                question.holds(record.session)
-                and question.symbol in (None, record.symbol)
-                and (question.strategy is None or record.strategy == question.strategy)
-            ):
+            of_strategy = record.id in mine if mine is not None else question.strategy in (
+                None, getattr(record, "strategy", None))  # fmt: skip
+            if of_strategy and question.holds(record.session) and question.symbol in (None, record.symbol):
                 row = _row(record)
                 row.pop("raw", None)  # the venue's own text may hold account numbers
                 yield row
+
+
+def _fills_of(store: "Store", strategy: str) -> set[str]:
+    """The fills of a strategy's positions: a fill itself does not know whose it is."""
+    sql = "SELECT f.id FROM fills f JOIN positions p ON p.id = f.position_id WHERE p.strategy = ?"
+    return {id for (id,) in store.db.rows(sql, [strategy])}
 
 
 def _flat(row: Row) -> Row:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tradekit.commands._context import Context
     from tradekit.config import Settings
     from tradekit.model import Candidate, Decision, Order, Position, RiskCheck, Run, Scan, Session, Trade
-    from tradekit.reports.daily import Day
+    from tradekit.reports.daily import Daily, Day
     from tradekit.reports.funnel import Funnel
     from tradekit.reports.missed import MissedLine, RejectedLine
     from tradekit.store import Store
@@ -35,43 +35,53 @@ DOUBTS = (("DO NOT MATCH", "bold red"), ("missed:", "yellow"), ("failed run", "r
 def daily(
     ctx: typer.Context,
     session: SessionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     strategy: StrategyOption = None,
     symbol: SymbolOption = None,
     at: AtOption = None,
 ) -> None:
     """The day: books, blindness, account, trades, funnel, vetoes, what was missed, open positions.
 
-    Without --session: the last one with anything in it. --strategy and --symbol narrow all but books, watch and
-    account, which are the desk's. Reads only; 7 where the books or the funnel do not foot. With --at the broker's
-    books, which are of now, are not compared, and what candidates did after is not told.
+    Without --session: the last one with anything in it; with a range: each one with a scan or an order, the oldest
+    first. --strategy and --symbol narrow all but books, watch and account, which are the desk's. Reads only; 7 where
+    the books or the funnel do not foot. With --at the broker's books, which are of now, are not compared, and what
+    candidates did after is not told.
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
     from tradekit.reports.daily import daily as report
 
     settings, asked = read_settings(ctx.obj).settings, then(at)
-    with read_store(ctx.obj, asked) as store:
-        chosen = _session(store, session, settings)
-        if chosen is None:
-            show(
-                [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
-            )
-            return
-        day = _day(ctx.obj, store, chosen, settings, strategy, symbol)
-        if asked is not None:
-            day = msgspec.structs.replace(day, until=max(chosen.open, min(day.until, asked)), findings=None)
-        found = report(_narrowed(day, strategy, symbol))
-        equity = _equity(store, chosen.day) if ctx.obj.format == "table" else []
+    ranged = since is not None or until is not None
+    pages: list[tuple[Daily, Session, list[float | None]]] = []
+    with (read_copy if ranged else read_store)(ctx.obj, asked) as store:
+        days = _days(store, session, since, until, settings) if ranged else [session]
+        for each in days:
+            chosen = _session(store, None if each is None else str(each), settings)
+            if chosen is None:
+                break
+            day = _day(ctx.obj, store, chosen, settings, strategy, symbol)
+            if asked is not None:
+                day = msgspec.structs.replace(day, until=max(chosen.open, min(day.until, asked)), findings=None)
+            equity = _equity(store, chosen.day) if ctx.obj.format == "table" else []
+            pages.append((report(_narrowed(day, strategy, symbol)), chosen, equity))
+    if not pages:
+        show([], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars")
+        return
     if ctx.obj.format == "table":
         from tradekit.commands._pictures import rich_print
         from tradekit.commands._report_text import daily_text
 
-        rich_print(daily_text(found, chosen, ZoneInfo(settings.desk.timezone), equity), DOUBTS)
+        zone = ZoneInfo(settings.desk.timezone)
+        texts = [daily_text(found, one, zone, equity) for found, one, equity in pages]
+        rich_print("\n\n".join(texts), DOUBTS)
     else:
-        show(found, ctx.obj.format)
-    wrong = [*found.books.findings, *found.funnel_findings]
-    if wrong:
-        raise Findings(f"report daily {chosen.day}: {len(wrong)} findings, the first: {wrong[0]}", "tradekit audit")
+        show([found for found, _, _ in pages] if ranged else pages[0][0], ctx.obj.format)
+    for found, one, _ in pages:
+        wrong = [*found.books.findings, *found.funnel_findings]
+        if wrong:
+            raise Findings(f"report daily {one.day}: {len(wrong)} findings, the first: {wrong[0]}", "tradekit audit")
 
 
 def fills(

@@ -142,8 +142,9 @@ def _print(
         print()
     if beside is not None:
         ours, theirs = percent(beside.average_return, 3), percent(beside.benchmark_average_return, 3)
+        note = f" ({beside.note})" if beside.note else ""
         print(f"{beside.by}: {ours} % a trade, {theirs} % the benchmark, {percent(beside.beat, 0)} % of "
-              f"{beside.known} trades did better {beside.note}\n")  # fmt: skip
+              f"{beside.known} trades did better{note}\n")  # fmt: skip
     if not sorts:
         print("no closed trades")
         return

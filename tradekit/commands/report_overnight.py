@@ -1,39 +1,101 @@
 """tradekit report overnight"""
 
+from typing import TYPE_CHECKING, cast
+
 import typer
 
-from tradekit.commands._reporting import StrategyOption, SymbolOption
+from tradekit.commands._reporting import (
+    SessionOption,
+    SinceOption,
+    StrategyOption,
+    SymbolOption,
+    UntilOption,
+    read_copy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tradekit.commands._reporting import Asked
+    from tradekit.config import Settings
+    from tradekit.model import Mark
+    from tradekit.reports.overnight import Overnight
+    from tradekit.store import Store
 
 
-def overnight(ctx: typer.Context, strategy: StrategyOption = None, symbol: SymbolOption = None) -> None:
+def overnight(
+    ctx: typer.Context,
+    session: SessionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    strategy: StrategyOption = None,
+    symbol: SymbolOption = None,
+) -> None:
     """What is held: each position with its live stop, TIF, distance and age, and what a bad night would cost.
 
-    Losses if all stops fill (against the entries) and if everything gaps -5 % (from the last prices). Reads only.
+    Losses if all stops fill (against the entries) and if everything gaps -5 % (from the last prices). With a session
+    or a range: as it was at the close of each; last prices of then are not kept. Reads only.
     """
     from tradekit.commands._context import read_settings, read_store
-    from tradekit.commands._output import as_table, show
-    from tradekit.commands._pictures import percent, rounded
+    from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
     from tradekit.desk.open import desk_clock
+
+    found = asked(session, since, until, strategy, symbol)
+    settings = read_settings(ctx.obj).settings
+    if found.first is None and found.last is None:
+        with read_store(ctx.obj) as store:
+            now = desk_clock(store.meta.get("clock_at")).now()
+            _print(ctx, _night(store, now, store.marks.of_open(), found, settings.desk.currency))
+        return
+    from tradekit.store.as_of import AsOf
+
+    nights = []
+    with read_copy(ctx.obj) as store:
+        for close in _closes(store, found, settings, desk_clock(store.meta.get("clock_at")).now()):
+            then = cast("Store", AsOf(store, close))
+            nights.append(_night(then, close, {}, found, settings.desk.currency))
+    if ctx.obj.format == "csv":
+        show([row for night in nights for row in night.held], "csv")
+    elif ctx.obj.format != "table":
+        show(nights, ctx.obj.format)
+    elif not nights:
+        show([], empty="no session in that range")
+    else:
+        for night in nights:
+            print(f"{night.at:%Y-%m-%d}")
+            _print(ctx, night)
+
+
+def _closes(store: "Store", found: "Asked", settings: "Settings", now: "datetime") -> "list[datetime]":
+    """The closes of the sessions that were asked for, from the first one with an order or a fill on; none to come."""
+    from datetime import timedelta
+
+    from tradekit.desk.open import load_calendar
+
+    first = found.first or min((order.session for order in store.orders.all()), default=now.date())
+    calendar = load_calendar(settings, store, now, since=first)
+    sessions = calendar.between(first, min(found.last or now.date(), now.date() + timedelta(days=1)))
+    return [session.close for session in sessions if session.close <= now]
+
+
+def _night(store: "Store", at: "datetime", marks: "Mapping[str, Mark]", found: "Asked", currency: str) -> "Overnight":
     from tradekit.reports.overnight import overnight as report
 
-    found = asked(None, None, None, strategy, symbol)
-    currency = read_settings(ctx.obj).settings.desk.currency
-    with read_store(ctx.obj) as store:
-        positions = [
-            p
-            for p in store.positions.open()
-            if (found.symbol is None or p.symbol == found.symbol) and (strategy is None or p.strategy == strategy)
-        ]
-        last = store.account.latest()
-        answer = report(
-            positions,
-            store.orders.live(),
-            store.marks.of_open(),
-            at=desk_clock(store.meta.get("clock_at")).now(),
-            desk_equity=last.desk_equity if last else None,
-            currency=currency,
-        )
+    positions = [
+        p for p in store.positions.open() if found.symbol in (None, p.symbol) and found.strategy in (None, p.strategy)
+    ]
+    last = store.account.latest()
+    equity = last.desk_equity if last else None
+    return report(positions, store.orders.live(), marks, at=at, desk_equity=equity, currency=currency)
+
+
+def _print(ctx: typer.Context, answer: "Overnight") -> None:
+    from tradekit.commands._output import as_table, show
+    from tradekit.commands._pictures import percent, rounded
+
+    currency = answer.currency
     if ctx.obj.format != "table":
         show(answer.held if ctx.obj.format == "csv" else answer, ctx.obj.format)
         return
