@@ -351,6 +351,23 @@ def test_the_watchdog_is_not_fed_while_the_books_cannot_be_read(case, tmp_path, 
     assert "WATCHDOG=1" not in fed
 
 
+def test_books_that_could_not_be_written_for_a_while_are_opened_again(case):
+    """A full disk, or desk.db moved away and restored: the old handle takes no more, the supervisor goes on."""
+    path, aside, steps = case.folder / "desk.db", case.folder / "aside.db", []
+
+    def until(desk):
+        said = [line for line in case.said if "deleted or replaced" in line or "is missing" in line]
+        if not steps and "run-slot monitor-exits" in case.calls:
+            steps.append(path.rename(aside))
+        elif len(steps) == 1 and said:
+            steps.append(aside.rename(path))
+        return len(steps) == 2 and "alert.books-back" in [found.kind for found in desk.store.events.all()]
+
+    assert case.run("10:00", until) == 143
+    assert "alert.books-back" in case.kinds
+    assert case.health["state"] == "stopped"  # written through the new handle
+
+
 def test_until_flat_ends_when_every_master_left_at_its_target(case, monkeypatch):
     monkeypatch.setattr("tradekit.desk.supervise.masters_left", lambda desk: ["AAA"])
     assert case.run("09:34", lambda desk: False, options=SuperviseOptions(until_flat=True)) == "flat"

@@ -29,10 +29,11 @@ from tradekit.clock import ScaledClock, awake_and_asleep, iso
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.halts import masters_left
-from tradekit.desk.open import load_calendar
+from tradekit.desk.open import load_calendar, store_mode
 from tradekit.desk.slots import desk_schedule, note_overdue, out_of_time, slots_done, timeout_s
-from tradekit.errors import ConfigError, TradekitError, UsageError
+from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.schedule import SlotSpec, check, resolve_day
+from tradekit.store import open_store
 
 HEALTH = "supervisor"  # the row in meta
 LONGEST_WAIT_S = 15.0  # a host that was asleep is noticed this soon after it woke up
@@ -130,6 +131,7 @@ class Supervisor:
         self.seen = (desk.clock.now(), 0.0, 0.0)
         self.planned_wait = 0.0
         self.next_health = self.next_feed = 0.0
+        self.lost_store = False  # after a failed write, or with its file gone, a store takes no more
         self.calm = False  # True: the last look at the books went well, and so did all work on them since
         self.started_at = desk.clock.now()
         self.restarts = 0
@@ -179,6 +181,7 @@ class Supervisor:
             yield
         except TradekitError as error:
             self.calm = False
+            self.lost_store = self.lost_store or isinstance(error, StoreError)
             self.say(f"supervise: {error.message}", True)
 
     def _wait(self) -> None:
@@ -492,6 +495,8 @@ class Supervisor:
         awake = self.times()[0]
         if awake < self.next_health:
             return
+        if self.lost_store:
+            self._open_again()
         said = self.desk.settings.supervise
         asleep = self._asleep()
         self.next_health = awake + (said.asleep_health_s if asleep else said.health_s)
@@ -503,6 +508,21 @@ class Supervisor:
         if session is not None and not asleep:
             note_overdue(self.desk, self.specs, session)
         self.calm = True
+
+    def _open_again(self) -> None:
+        """The books through a new handle, once they can be written: there is space again, or they were restored.
+
+        Raises StoreError until then; children open them by themselves all the time.
+        """
+        self.next_health = self.times()[0] + self.desk.settings.supervise.health_s
+        fresh = open_store(self.desk.path / "desk.db", synchronous=store_mode(self.desk.path))
+        try:
+            fresh.meta.set(HEALTH, fresh.meta.get(HEALTH) or "{}")
+        except TradekitError:
+            fresh.close()
+            raise
+        self.desk.store, self.lost_store = fresh, False  # whoever opened the old handle closes it
+        alert(self.desk, "books-back", "the books could not be written for a while, and can be again")
 
     def _asleep(self) -> bool:
         """Nothing runs, the market is closed and the next slot is far away."""

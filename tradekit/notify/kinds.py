@@ -22,6 +22,7 @@ ALERTS: dict[str, Advice] = {
         "the bot has not reached Telegram for long", "`tradekit doctor`; use the command line meanwhile"
     ),
     "bot-token": Advice("Telegram refused the bot's token", "a new token from @BotFather: docs/bot.md"),
+    "books-back": Advice("desk.db could not be written for a while", "free space; `tradekit audit`"),
     "catch-up-failed": Advice(
         "the venue did not answer while catching up", "wait for the next pass; `tradekit doctor`"
     ),
