@@ -54,9 +54,16 @@ class Children:
         """One command, waited for. Cancelled or out of time it is told to end, and killed when it does not."""
         line = [*PROGRAM, "-C", str(self._desk), "--format", format, *words]
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            *line, stdin=null, stdout=pipe, stderr=pipe, env=self.environ, cwd=self._desk, start_new_session=True
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *line, stdin=null, stdout=pipe, stderr=pipe, env=self.environ, cwd=self._desk, start_new_session=True
+            )
         )
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:  # asyncio would kill it at once
+            await self._end(await starting)
+            raise
         try:
             out, err = await asyncio.wait_for(process.communicate(), timeout_s)
             return Done(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
