@@ -55,6 +55,8 @@ def bounded(desk: Desk, command: str, *, alarm: bool = True) -> Iterator[None]:
         except (OutOfTime, TimeIsOver) as end:
             if isinstance(end, OutOfTime) and not alarm:
                 raise  # somebody else's alarm
+            if isinstance(end, OutOfTime) and name in ("exits", "liquidate"):
+                _all_that_is_held(desk)  # interrupted anywhere: nobody counted what was reached
             raise _ran_out(desk, command, name, seconds) from end
         except UpstreamError as problem:
             if desk.left:
@@ -92,6 +94,12 @@ def _say(desk: Desk, symbol: str, problem: Exception) -> None:
     desk.count("failed")
     message = f"{symbol}: its exits could not be worked on: {type(problem).__name__}: {problem}"
     alert_once(desk, "exits-failing", message, symbol=symbol, every_s=300)
+
+
+def _all_that_is_held(desk: Desk) -> None:
+    with suppress(StoreError, Busy):
+        for position in desk.store.positions.open():
+            _note_left(desk, position.symbol)
 
 
 @contextmanager
