@@ -399,6 +399,29 @@ def test_a_price_that_halves_overnight_freezes_the_price_rules_until_the_operato
         assert [order.reason for order in monitor_exits(desk)] == ["hard-stop"]
 
 
+def test_a_sale_of_unknown_fate_from_before_a_split_is_not_sent_again_with_its_old_quantity(tmp_path):
+    """99 of 990 shares were sold again, the position was closed in the books and 891 shares were nobody's."""
+    world = World(tmp_path / "d", NO_COSTS + "exits: {protect: none}\n")
+    world.add("AAA", [100] * 390)
+    world.add("AAA", [10] * 390, day=DAY + timedelta(days=3))
+    with world.desk() as desk:
+        fake = Fake(desk)
+        swing(desk)
+        desk.clock.set(at("15:59:55"))
+        fake.submits = ["drop"]
+        liquidate(desk, LiquidateOptions(all_=True))
+        assert [order.status for order in desk.store.orders.live_for("AAA")] == ["unknown"]
+        split = msgspec.structs.replace
+        fake.positions = lambda: [split(p, qty=p.qty * 10, available=p.qty * 10) for p in fake.venue.positions()]
+        desk.clock.set(monday("09:32"))
+        sent = len(fake.sent)
+        for _ in range(10):
+            monitor_exits(desk)
+            desk.clock.sleep(30)
+        sold = [request.qty for request in fake.sent[sent:] if request.type != "stop"]
+        assert (sold[:1], frozen(desk)) == ([D(990)], {})  # the operator's wish stands, for all of it
+
+
 def test_shares_doubled_by_hand_overnight_are_no_split(tmp_path):
     world = World(tmp_path / "d")
     world.add("AAA", [100] * 390)

@@ -15,7 +15,7 @@ from tradekit.clock import iso
 from tradekit.desk.by_hand import ask_to_sell, tell_sent
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once, event
-from tradekit.desk.frozen import why_frozen
+from tradekit.desk.frozen import SPLIT, why_frozen
 from tradekit.desk.match import candidates, lookup
 from tradekit.desk.pretrade import Ask, refuse, refuse_sell
 from tradekit.desk.state import quote
@@ -124,7 +124,8 @@ def why_not_again(desk: Desk, order: Order) -> str | None:
     A sell is checked as before, without counting itself; an entry goes only while no halt or freeze stands.
     """
     if order.side == "sell":
-        return refuse_sell(desk, order, look(desk, for_entry=False))
+        before = why_frozen(desk, order.symbol, SPLIT)  # its quantity may be from before the split
+        return before or refuse_sell(desk, order, look(desk, for_entry=False))
     if desk.store.halts.open():
         return "a halt is open"
     return called_off(desk, order) or why_frozen(desk, order.symbol)
