@@ -96,3 +96,12 @@ def test_exports_take_the_same_questions(desks, line):
     early, late = (rows("tax-lots", *words) for words in (("--until", "2026-02-12"), ("--since", "2026-02-13")))
     assert early and late and sorted(early + late) == sorted(rows("tax-lots"))
     assert line("export", "tax-lots", "--what", "open", "--since", "2026-02-12", "-C", desks["mixed"]).returncode == 2
+
+
+def test_an_analysis_prints_percent_where_json_has_fractions(desks, line):
+    words = ("analyze", "missed", "-C", desks["mixed"])
+    (row,) = [row for row in json.loads(line(*words, "--json").stdout) if row.get("why") == "traded" and "low" in row]
+    head, traded = line(*words).stdout.splitlines()[:2]
+    assert "max gain %" in head and "max_gain" in row
+    if row["max_gain"] is not None:
+        assert f"{round(100 * row['max_gain'], 2):g}" in traded.split()

@@ -11,7 +11,7 @@ from tests.make import make_trade as a_trade
 from tests.reports.evening import day_row
 from tradekit.metrics import Tally
 from tradekit.model import PoorSignal
-from tradekit.reports.exits import Overshot, exits_report
+from tradekit.reports.exits import Overshot, exits_report, in_words
 from tradekit.reports.overnight import overnight
 from tradekit.reports.performance import holding, slices, windows
 from tradekit.reports.periods import periods
@@ -67,6 +67,21 @@ def test_a_rule_that_never_wins_is_visible_at_a_glance():
     assert (all_.trades, all_.net, all_.profit_factor) == (9, D(60), pytest.approx(2.0))
     assert rows[2].profit_factor is None  # no loss: not infinity
     assert exits_report([]) == []
+
+
+def test_why_money_was_lost_in_words():
+    """Four stops of 100 and a day's end of +150 and +50: a win of 100 against a loss of 100 needs one in two."""
+    stops, ends = tally(["hard-stop"], [-100.0] * 4), tally(["end-of-day"], [150.0, 50.0])
+    assert in_words([stops, ends], "USD") == [
+        "hard-stop: -400.00 USD in 4 of 6 trades; the other 2 made +200.00",
+        "a win brings 100.00, a loss costs 100.00: 50 % must win to break even, 33 % did (95 %: 10 to 70)",
+        "why: tradekit analyze entry-timing (too late?), targets (too far?), what-if (other plans?)",
+    ]
+    assert in_words([], "USD") == []
+    assert in_words([ends], "USD") == []  # nothing was lost
+    only = in_words([stops], "EUR")
+    assert only[:2] == ["hard-stop: -400.00 EUR in 4 of 4 trades; the other 0 made +0.00",
+                        "nothing was won: 4 losses of 100.00 on average"]  # fmt: skip
 
 
 def test_weeks_add_up_to_their_month():

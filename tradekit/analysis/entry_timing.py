@@ -138,7 +138,8 @@ def _answer(known: int, picks: int, entries: int, after: int) -> str:
     if not known:
         return "no bars of these days: tradekit data import"
     if after + picks > max(entries, (known - after - picks - entries)):
-        return f"the picks are late: {after + picks} of {known} came after half of the day's rise was over"
+        late = f"{picks} of {known} came after half of the day's rise was over, {after} after the day's high"
+        return f"the picks are late: {late}"
     if entries > known / 2:
         return f"the entries are late: {entries} of {known} were picked in time and bought after half of the rise"
     return f"mostly in time: {known - after - picks - entries} of {known} were bought in the first half of the rise"

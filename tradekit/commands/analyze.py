@@ -184,6 +184,7 @@ def symbol_(
     Reads only.
     """
     from tradekit.analysis.symbol import symbol_history
+    from tradekit.commands._output import show
     from tradekit.commands._reporting import trades_of
 
     question = asked(session, since, until, strategy, symbol)
@@ -204,7 +205,7 @@ def symbol_(
     print(_list(found), end="")
     if trades:
         print()
-        _print(ctx, trades)
+        show(trades)
 
 
 def signals(
@@ -221,6 +222,7 @@ def signals(
     Reads only.
     """
     from tradekit.analysis.signals import signals as analyse
+    from tradekit.commands._output import show
     from tradekit.commands._reporting import trades_of
 
     question = asked(session, since, until, strategy, symbol)
@@ -244,7 +246,7 @@ def signals(
         _print(ctx, [summary, *lines])
         return
     print(f"{summary.warning}\n")
-    _print(ctx, lines, "no features: the candidates of these trades are not known")
+    show(lines, "table", empty="no features: the candidates of these trades are not known")
 
 
 def what_if(
@@ -385,15 +387,44 @@ def _one(question: Asked) -> Any:
     return question.first if question.first is not None and question.first == question.last else None
 
 
+# Of the analyses; printed in percent.
+FRACTIONS = frozenset({
+    "mean", "low", "high", "median", "better", "up", "up_low", "up_high", "at_close", "mfe", "mae", "got", "left",
+    "captured", "used", "used_at_pick", "average_used", "rise_before", "rise_of_day", "high_before", "best_after",
+    "worst_after", "low_in_30m", "missing", "best_possible", "target_pct", "filled_share", "filled_low",
+    "filled_high", "average_target_pct", "average_best_possible", "return_1d", "return_5d", "max_gain",
+    "max_drawdown", "gained_2pct", "traded_mean", "baseline_mean", "best_first_half", "best_second_half",
+    "baseline_second_half", "cost_a_side", "against_plan", "win_rate", "first_half", "second_half", "after_5m",
+    "after_30m", "after_120m",
+})  # fmt: skip
+
+
+def _percent_of(name: str) -> str:
+    return f"{name.removesuffix('_pct')} %" if name in FRACTIONS else name
+
+
+def _in_percent(record: Any) -> dict[str, Any]:
+    """A record as a table shows it: fractions in percent, and the columns say so."""
+    from tradekit.commands._output import row_of
+
+    return {
+        _percent_of(name): round(value * 100, 2) if name in FRACTIONS and isinstance(value, float) else value
+        for name, value in row_of(record).items()
+    }
+
+
 def _print(
     ctx: typer.Context, rows: Sequence[Any], empty: str = "nothing", columns: Sequence[str] | None = None
 ) -> None:
+    """Records as they are; in tables fractions are percent."""
     from tradekit.commands._output import show
 
+    if ctx.obj.format == "table":
+        rows, columns = [_in_percent(row) for row in rows], columns and [_percent_of(name) for name in columns]
     show(rows, ctx.obj.format, empty=empty, columns=columns)
 
 
 def _list(record: Any) -> str:
-    from tradekit.commands._output import as_list, row_of
+    from tradekit.commands._output import as_list
 
-    return as_list(row_of(record))
+    return as_list(_in_percent(record))

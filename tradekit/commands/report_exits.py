@@ -28,7 +28,7 @@ def exits(
     from tradekit.commands._output import show
     from tradekit.commands._pictures import bar, minutes, percent, pictured, rich_print, rounded
     from tradekit.commands._reporting import asked
-    from tradekit.reports.exits import Overshot, exits_report
+    from tradekit.reports.exits import Overshot, exits_report, in_words
     from tradekit.store.trades import overshoots, tallies
 
     found = asked(session, since, until, strategy, symbol)
@@ -55,4 +55,5 @@ def exits(
             for row in rows
         ]
     )  # fmt: skip
-    rich_print(text, [("NEVER WINS", "bold red"), ("always wins", "green")])
+    words = "".join(f"{sentence}\n" for sentence in in_words(groups, currency))
+    rich_print(f"{words}\n{text}", [("NEVER WINS", "bold red"), ("always wins", "green")])

@@ -59,6 +59,29 @@ def exits_report(tallies: Sequence[Tally], overshot: Sequence[Overshot] = ()) ->
     return [*rows, _line("all", merged(tallies), everything, lost)]
 
 
+def in_words(tallies: Sequence[Tally], currency: str) -> list[str]:
+    """Where the money went, in sentences: the rule that cost most, and what a win must be worth beside a loss."""
+    whole = merged(tallies)
+    if not whole.n:
+        return []
+    worst, said = min(tallies, key=lambda t: t.net), []
+    if worst.net < 0:
+        rest = whole.net - worst.net
+        said.append(f"{worst.key[0] or 'unknown'}: {worst.net:+,.2f} {currency} in {worst.n} of {whole.n} trades; "
+                    f"the other {whole.n - worst.n} made {rest:+,.2f}")  # fmt: skip
+    if whole.wins and whole.losses:
+        win, loss = whole.won / whole.wins, -whole.lost / whole.losses
+        low, high = interval(whole.wins, whole.n) or (0.0, 1.0)
+        needed, had, low, high = (round(100 * x) for x in (loss / (win + loss), whole.wins / whole.n, low, high))
+        said.append(f"a win brings {win:,.2f}, a loss costs {loss:,.2f}: {needed} % must win to break even, "
+                    f"{had} % did (95 %: {low} to {high})")  # fmt: skip
+    elif whole.losses:
+        said.append(f"nothing was won: {whole.losses} losses of {-whole.lost / whole.losses:,.2f} on average")
+    if whole.net < 0:
+        said.append("why: tradekit analyze entry-timing (too late?), targets (too far?), what-if (other plans?)")
+    return said
+
+
 def _line(reason: str, t: Tally, beyond: Sequence[float], lost: float) -> ExitLine:
     low, high = interval(t.wins, t.n) or (None, None)
     each = expectancy(t)
