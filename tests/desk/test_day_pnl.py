@@ -90,6 +90,30 @@ def test_the_evening_snapshot_knows_what_was_sold_since(world):
         assert (row.exposure, row.positions) == (D(9900), 1)
 
 
+@pytest.mark.parametrize("when", [at("16:05"), monday("09:40")])
+def test_a_row_of_an_open_session_is_made_final_by_the_next_snapshot(tmp_path, when):
+    """A 24/7 desk takes its row five minutes before midnight: what they bring was in no row."""
+    world = World(tmp_path / "d")
+    world.add("AAA", [100] * 385 + [101] * 5)
+    world.add("AAA", [102] * 390, day=MONDAY)
+    with world.desk() as desk:
+        hold(desk)
+        desk.clock.set(at("15:50"))
+        (early,) = snapshot(desk)
+        assert (early.pnl, early.equity) == (D("-0.99"), D("99999.01"))
+        desk.clock.set(when)
+        found = snapshot(desk)[-1]
+        friday = desk.store.days.on(DAY)
+        assert friday.pnl == D("98.01")  # 99 x 0.99
+        assert friday.equity == friday.desk_equity == D("100098.01")
+        assert (friday.exposure, friday.positions, friday.cash) == (D(9999), 1, D("90099.01"))
+        assert desk.store.account.all(session=DAY)[-1].daily_pnl == D("98.01")
+        assert sum(row.pnl for row in desk.store.days.all()) == found.equity - 100_000  # nothing is in no row
+        before = desk.store.db.raw.total_changes
+        snapshot(desk)
+        assert desk.store.db.raw.total_changes == before
+
+
 def test_a_split_is_no_loss(world):
     """99 at 100 became 990 at 10: nothing is lost, and daily-loss stops nothing."""
     world.add("AAA", [10] * 390, day=MONDAY)

@@ -23,15 +23,21 @@ class Change(NamedTuple):
 
 
 def day_pnl(
-    desk: Desk, positions: Sequence[Position], prices: Mapping[str, Decimal], *, until: datetime | None = None
+    desk: Desk,
+    positions: Sequence[Position],
+    prices: Mapping[str, Decimal],
+    *,
+    until: datetime | None = None,
+    day: date | None = None,
 ) -> Decimal | None:
     """Realised and open P&L since the previous session's close, fees included; None where a price is not known.
 
     The cash of the desk's own fills since then, plus what it holds (`positions` at `prices`), minus what it held at
     that close at the last price of that moment: the one that the account's equity of that close was counted with.
-    Fills after a close belong to the day after. `until`: the P&L as of then, with the positions and prices of then.
+    Fills after a close belong to the day after. `until`: the P&L as of then, with the positions and prices of then;
+    `day`: of another session than today's.
     """
-    today = desk.calendar.day(desk.clock.now())
+    today = day or desk.calendar.day(desk.clock.now())
     start = desk.calendar.previous(today)
     held = {p.symbol: p.qty if p.side == "long" else -p.qty for p in positions}
     before, total = dict(held), ZERO
@@ -54,9 +60,16 @@ def day_pnl(
     return book(total, desk.settings.desk.currency)
 
 
-def cash_since(desk: Desk, session: Session) -> Decimal:
-    """What the desk's own fills after a session's close did to the cash."""
-    late = (_of_fill(desk, fill) for fill in desk.store.fills.all(since=session.close) if fill.at > session.close)
+def pnl_at_close(desk: Desk, session: Session) -> tuple[list[Position], dict[str, Decimal], Decimal | None]:
+    """What was held at a session's close, at which prices, and the session's P&L; None where a price is not known."""
+    positions = desk.store.positions_at(session.close)
+    prices = {p.symbol: price for p in positions if (price := close_price(desk, p.symbol, session, session.day))}
+    return positions, prices, day_pnl(desk, positions, prices, until=session.close, day=session.day)
+
+
+def cash_between(desk: Desk, since: datetime, until: datetime | None = None) -> Decimal:
+    """What the desk's own fills after a moment, and up to another one, did to the cash."""
+    late = (_of_fill(desk, fill) for fill in desk.store.fills.all(since=since, as_of=until) if fill.at > since)
     return sum((change.cash for change in late), ZERO)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
-from tradekit.desk.performance import SnapshotOptions, live_row, missing_sessions, rebuilt_row
+from tradekit.desk.performance import SnapshotOptions, final_row, live_row, missing_sessions, rebuilt_row
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.state import account, account_at_close
 from tradekit.errors import UsageError
@@ -20,13 +20,16 @@ from tradekit.money import book, dec
 def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Performance]:
     """The session's account and performance rows, one each; a repeat gives the stored ones.
 
-    Past sessions are made from the books and recorded bars.
+    A row that was taken while its session was on is made final by the next snapshot after it. Past sessions without
+    a row are made from the books and recorded bars.
     """
     options = options or SnapshotOptions()
     if options.session or options.missing:
         return [_past(desk, session.day) for session in _asked(desk, options)]
     reconcile(desk)
     today = desk.calendar.day(desk.clock.now())
+    for early in (desk.store.days.before(today), desk.store.days.on(today)):
+        _make_final(desk, early)
     known = desk.store.days.on(today)
     if known:
         return [known]
@@ -40,6 +43,25 @@ def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Perform
         desk.store.days.add(found)
         event(desk, "snapshot", equity=str(row.desk_equity))
     return [found]
+
+
+def _make_final(desk: Desk, early: Performance | None) -> None:
+    """The row and the account of a session that is over, where they were taken before its close."""
+    session = desk.calendar.on(early.session) if early is not None else None
+    if early is None or session is None or not early.at < session.close <= desk.clock.now():
+        return
+    row = final_row(desk, session, early)
+    accounts = desk.store.account.all(session=session.day, limit=1)
+    if row is early or not accounts:
+        return
+    changed = {
+        name: getattr(row, name) for name in ("equity", "desk_equity", "cash", "exposure", "exposure_pct", "positions")
+    }
+    changed |= {"at": session.close, "daily_pnl": row.pnl, "daily_pnl_pct": row.pnl_pct}
+    with desk.store.transaction(low=True):
+        desk.store.days.save(row)
+        desk.store.account.add(msgspec.structs.replace(accounts[0], **changed))
+        event(desk, "snapshot.final", session=str(session.day))
 
 
 def _asked(desk: Desk, options: SnapshotOptions) -> list[Session]:

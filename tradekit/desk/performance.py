@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from tradekit.desk.day_pnl import cash_between, pnl_at_close
 from tradekit.desk.desk import Desk
 from tradekit.model import Account, Performance, Session
 from tradekit.money import ZERO, book, dec
@@ -64,6 +65,30 @@ def rebuilt_row(desk: Desk, session: Session) -> Performance:
         pnl=pnl,
         pnl_pct=_share(pnl, base),
         rebuilt=True,
+    )
+
+
+def final_row(desk: Desk, session: Session, early: Performance) -> Performance:
+    """`early`, taken while its session was on, as the session ended; itself where a price of the close is not known."""
+    positions, prices, pnl = pnl_at_close(desk, session)
+    if pnl is None or early.pnl is None or early.desk_equity is None:
+        return early
+    paid = _flow(desk, session.day) - early.flow
+    exposure, base = sum((p.qty * prices[p.symbol] for p in positions), ZERO), early.desk_equity - early.pnl
+    return _row(
+        desk,
+        session,
+        session.day,
+        at=session.close,
+        equity=None if early.equity is None else early.equity + pnl - early.pnl + paid,
+        desk_equity=base + pnl,
+        cash=early.cash + cash_between(desk, early.at, session.close) + paid,
+        exposure=book(exposure, desk.settings.desk.currency),
+        exposure_pct=_share(exposure, base + pnl),
+        positions=len(positions),
+        pnl=pnl,
+        pnl_pct=_share(pnl, base),
+        rebuilt=False,
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from tradekit.brokers.base import BrokerAccount
 from tradekit.clock import parse_time
 from tradekit.desk.claims import others
-from tradekit.desk.day_pnl import cash_since, close_price, day_pnl
+from tradekit.desk.day_pnl import cash_between, day_pnl, pnl_at_close
 from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import fallen, total_pnl
@@ -106,9 +106,7 @@ def measured(desk: Desk, venue: BrokerAccount | None = None) -> tuple[Account, D
 def account_at_close(desk: Desk, session: Session) -> Account:
     """The account as of a close that is just over: what prices and fills did since belongs to the day after."""
     found, total = measured(desk)
-    positions = desk.store.positions_at(session.close)
-    prices = {p.symbol: price for p in positions if (price := close_price(desk, p.symbol, session, session.day))}
-    pnl = day_pnl(desk, positions, prices, until=session.close)
+    positions, prices, pnl = pnl_at_close(desk, session)
     if pnl is None or total is None or found.daily_pnl is None or found.desk_equity is None:
         return found
     late, base = found.daily_pnl - pnl, found.desk_equity - found.daily_pnl
@@ -117,7 +115,7 @@ def account_at_close(desk: Desk, session: Session) -> Account:
     return msgspec.structs.replace(
         found,
         equity=None if found.equity is None else found.equity - late,
-        cash=found.cash - cash_since(desk, session),
+        cash=found.cash - cash_between(desk, session.close),
         desk_equity=equity,
         exposure=book(exposure, desk.settings.desk.currency),
         exposure_pct=_share(exposure, equity),
