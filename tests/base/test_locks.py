@@ -104,3 +104,9 @@ def test_a_lease_that_nobody_can_read(tmp_path):
 def test_it_is_private(tmp_path):
     with Lock(tmp_path / "job.lock"):
         assert (tmp_path / "job.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_holder_is_named_by_its_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/opt/bin/tradekit", "-C", "desk", "-q", "supervise", "--until-flat"])
+    with Lock(tmp_path / "a.lock", what="supervise"), pytest.raises(Busy, match=r"tradekit supervise\)"):
+        Lock(tmp_path / "a.lock", what="supervise").acquire()

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -187,6 +188,8 @@ def _try(fd: int, *, shared: bool = False) -> bool:
 
 
 def _lease(what: str) -> bytes:
-    words = [os.path.basename(sys.argv[0]) if sys.argv else "python", *sys.argv[1:2]]
+    options = ["", *sys.argv[1:]]  # the command's name: neither an option nor -C's folder
+    verb = (w for before, w in pairwise(options) if not w.startswith("-") and before != "-C")
+    words = [os.path.basename(sys.argv[0]) if sys.argv else "python", next(verb, "")]
     lease = {"pid": os.getpid(), "command": " ".join(words)[:80], "what": what[:60]}
     return msgspec.json.encode(lease)[: LEASE_BYTES - 1].ljust(LEASE_BYTES - 1) + b"\n"
