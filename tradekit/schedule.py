@@ -279,7 +279,7 @@ def with_rescan(
         *entries,
         {"name": "rescan", "every": every_s, "from": first, "to": last, "run": "scan --type rescan"},
         {"name": "rescan-decide", "after": "rescan", "run": "decide --type rescan"},
-        {"name": "approved-enter", "every": "1m", "from": first, "to": until, "run": "enter"},
+        {"name": "approved-enter", "every": "1m", "from": first, "to": until, "late": "15m", "run": "enter"},
     ]
 
 

@@ -99,7 +99,8 @@ def test_only_candidates_of_the_type_are_decided(tmp_path):
 def test_the_schedule_has_it_once():
     specs = {spec.name: spec for spec in parse(completed(None, rescan_s=900))}
     assert (specs["rescan"].every_s, specs["rescan-decide"].after) == (900, "rescan")
-    assert specs["approved-enter"].run == ("enter",)
+    entered = specs["approved-enter"]
+    assert (entered.run, entered.every_s, entered.late_s) == (("enter",), 60, 900)  # behind a long scan it is not missed
     own = [
         *default_schedule(),
         {"name": "mine", "every": "30m", "from": "open+1h", "to": "close", "run": "scan --type rescan"},
