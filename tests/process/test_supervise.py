@@ -116,3 +116,11 @@ def test_a_second_supervisor_is_refused(tmp_path):
 def test_reload_without_a_supervisor_says_so(new_desk, run):
     done = run("-C", new_desk(), "supervise", "--reload", "--exit-code")
     assert (done.returncode, "no supervisor" in done.stderr) == (3, True)
+
+
+def test_reload_of_a_file_that_is_wrong_says_so_at_once(new_desk, run):
+    desk = new_desk()
+    text = (desk / "desk.yaml").read_text()
+    (desk / "desk.yaml").write_text(text.replace("{at: open-30m, run: reconcile}", "{att: open-30m, run: reconcile}"))
+    done = run("-C", desk, "supervise", "--reload")
+    assert (done.returncode, "unknown key att" in done.stderr) == (2, True)

@@ -41,14 +41,16 @@ def supervise(
 
 
 def tell_to_reload(context: "Context") -> None:
-    """Send SIGHUP to the desk's supervisor. Raises NothingToDo where none runs."""
+    """Send SIGHUP to the desk's supervisor. Raises NothingToDo where none runs, ConfigError where desk.yaml is wrong."""
     import os
     import signal
 
     from tradekit.base.locks import Lock, holder
     from tradekit.commands._output import say
+    from tradekit.commands.schedule import desk_schedule
     from tradekit.errors import Busy, NothingToDo
 
+    desk_schedule(context)  # whoever asks hears of a mistake here and now, not from an alert
     path = context.here / "locks" / "supervise.lock"
     try:
         with Lock(path, what="supervise --reload"):
