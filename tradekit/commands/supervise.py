@@ -41,7 +41,7 @@ def supervise(
 
 
 def tell_to_reload(context: "Context") -> None:
-    """Send SIGHUP to the desk's supervisor. Raises NothingToDo where none runs, ConfigError where desk.yaml is wrong."""
+    """Send SIGHUP to the desk's supervisor. NothingToDo where none runs, ConfigError where desk.yaml is wrong."""
     import os
     import signal
 
