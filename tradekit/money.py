@@ -17,13 +17,22 @@ _SMALL, _LARGE = 1e-290, 1e290  # between them a double holds any 15 digits
 LEDGER_UNITS = {"USD": Decimal("0.000001")}
 CRYPTO_UNIT = Decimal("0.0000000001")
 ZERO = Decimal(0)
+SEEN = 16384  # doubles whose decimal is kept: a pass meets the same prices in bars, marks, positions and orders
+_SEEN: dict[float, Decimal] = {}
 
 
 def dec(x: float | int | str | Decimal) -> Decimal:
     """A number as Decimal, by its shortest text: 0.1 gives 0.1."""
     if isinstance(x, float):
-        text = float.__repr__(x)
-        return Decimal(text[:-2] if text[-2:] == ".0" else text)
+        found = _SEEN.get(x)
+        if found is None:
+            text = float.__repr__(x)
+            found = Decimal(text[:-2] if text[-2:] == ".0" else text)
+            if x and x == x:  # 0.0 equals -0.0, and a NaN nothing
+                if len(_SEEN) >= SEEN:
+                    _SEEN.clear()
+                _SEEN[x] = found
+        return found
     return x if isinstance(x, Decimal) else Decimal(x)
 
 

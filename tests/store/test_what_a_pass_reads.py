@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.make import at, make_decision, make_fill, make_mark, make_order
+from tests.make import D, at, make_decision, make_fill, make_mark, make_order
 from tradekit.store import Opening, open_store
 
 
@@ -77,14 +77,16 @@ def test_a_list_that_is_asked_for_again_is_that_of_the_file(store):
     assert store.orders.live() == []
 
 
-def test_fills_of_all_open_positions_are_those_of_each(store):
+def test_the_cash_of_all_open_positions_is_that_of_their_fills(store):
     for n, (symbol, side, qty) in enumerate(
         [("AAPL", "buy", 10), ("MSFT", "buy", 5), ("MSFT", "sell", 5), ("AAPL", "sell", 4), ("IBM", "buy", 3),
          ("IBM", "sell", 8), ("MSFT", "buy", 1)]
     ):  # fmt: skip
-        store.book_fill(make_fill(symbol=symbol, side=side, qty=qty, at=at(n)))
-    found = store.fills.of_open()
-    held = store.positions.open()
-    assert sorted(position.symbol for position in held) == ["AAPL", "IBM", "MSFT"]
-    assert found == {position.id: store.fills.for_position(position.id) for position in held}
-    assert [len(found[position.id]) for position in held] == [2, 1, 1]  # IBM's short came out of one fill
+        store.book_fill(make_fill(symbol=symbol, side=side, qty=qty, at=at(n), fee="0.5"))
+    ids = {position.symbol: position.id for position in store.positions.open()}
+    expected = {ids["AAPL"]: D("-601"), ids["IBM"]: D("799.5"), ids["MSFT"]: D("-100.5")}
+    for _ in range(2):
+        assert store.fills.cash_of_open("USD") == expected
+    store.book_fill(make_fill(symbol="AAPL", side="buy", qty=1, at=at(0, 30)))  # late, and before all others but one
+    store.book_fill(make_fill(symbol="MSFT", side="sell", qty=1, at=at(20)))
+    assert store.fills.cash_of_open("USD") == {ids["AAPL"]: D("-701"), ids["IBM"]: D("799.5")}

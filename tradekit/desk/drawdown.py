@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
-from tradekit.model import Adjustment, Fill, Position
+from tradekit.model import Adjustment, Position
 from tradekit.money import ZERO, book, dec
 
 PEAK = "peak"  # meta: total P&L and desk equity at the highest point since the last resume
@@ -21,14 +21,12 @@ class Peak(NamedTuple):
 def total_pnl(desk: Desk, positions: Sequence[Position], prices: dict[str, Decimal]) -> Decimal | None:
     """P&L since the desk began, fees included: closed trades, and open ones at `prices`. None: one is unknown."""
     total = desk.store.trades.net_total()
-    fills, moved = desk.store.fills.of_open(), _moved(desk, positions)
+    cash, moved = desk.store.fills.cash_of_open(desk.settings.desk.currency), _moved(desk, positions)
     for position in positions:
         price = prices.get(position.symbol)
         if price is None:
             return None
-        own = fills.get(position.id)
-        own = desk.store.fills.for_position(position.id) if own is None else own
-        total += _open_pnl(desk, position, price, own, moved.get(position.symbol, ()))
+        total += cash.get(position.id, ZERO) + _open_pnl(position, price, moved.get(position.symbol, ()))
     return book(total, desk.settings.desk.currency)
 
 
@@ -42,15 +40,9 @@ def _moved(desk: Desk, positions: Sequence[Position]) -> dict[str, list[Adjustme
     return found
 
 
-def _open_pnl(
-    desk: Desk, position: Position, price: Decimal, fills: Sequence[Fill], adjustments: Sequence[Adjustment]
-) -> Decimal:
-    """What an open position has brought so far, its sold parts and its fees among it."""
-    from tradekit.store.fold import cash_of
-
+def _open_pnl(position: Position, price: Decimal, adjustments: Sequence[Adjustment]) -> Decimal:
+    """What an open position is worth at `price`, and what came and went with shares that were taken over."""
     won = position.qty * price if position.side == "long" else -position.qty * price
-    for fill in fills:
-        won += cash_of(fill, currency=desk.settings.desk.currency)
     for moved in adjustments:
         if moved.at < position.opened_at:
             continue

@@ -1,10 +1,14 @@
 """Fills: what the venue executed, each booked exactly once."""
 
+from collections.abc import Iterator, Set
 from datetime import date, datetime
+from decimal import Decimal
 
 from tradekit.model import Fill
-from tradekit.store.rows import time_of
-from tradekit.store.table import Table
+from tradekit.money import ZERO
+from tradekit.store.connection import Row
+from tradekit.store.rows import json_text, time_of
+from tradekit.store.table import Table, Writes
 
 SCHEMA = """
 CREATE TABLE fills (
@@ -39,7 +43,10 @@ class Fills(Table[Fill]):
 
     name = "fills"
     kind = Fill
-    remembered = 4096
+
+    def __init__(self, store: Writes) -> None:
+        super().__init__(store)
+        self._cash: dict[str, tuple[tuple[str, ...], Decimal]] = {}  # of open positions: what was summed, and the sum
 
     def for_order(self, id: str) -> list[Fill]:
         """The fills of an order."""
@@ -49,21 +56,38 @@ class Fills(Table[Fill]):
         """The fills that built and closed a position, oldest first."""
         return self._where("position_id = ? OR reversed_into = ?", [position_id, position_id])
 
-    def of_open(self) -> dict[str, list[Fill]]:
-        """The fills of all open positions by position id, oldest first: `for_position` of each."""
-        found: dict[str, list[Fill]] = {}
-        columns = ", ".join(f'f."{name}"' for name in self._codec.names)
+    def cash_of_open(self, currency: str) -> dict[str, Decimal]:
+        """What the fills of each open position did to the cash, fees included, by position id: `for_position`, summed.
+
+        A fill never changes, so what was summed once stands for the same fills.
+        """
+        ids: dict[str, list[str]] = {}
+        for position, fill in self._of_open("f.id"):
+            ids.setdefault(position, []).append(fill)
+        keys = {position: (currency, *sorted(fills)) for position, fills in ids.items()}
+        known = {name: kept for name, kept in self._cash.items() if keys.get(name) == kept[0]}
+        if len(known) < len(keys):
+            from tradekit.store.fold import cash_of
+
+            sums = dict.fromkeys(keys, ZERO)
+            columns = ", ".join(f'f."{name}"' for name in self._codec.names)
+            for position, *row in self._of_open(columns, keys.keys() - known.keys()):
+                sums[position] += cash_of(self._codec.record(row), currency=currency)
+            known = {name: known.get(name) or (key, sums[name]) for name, key in keys.items()}
+        self._cash = known
+        return {name: cash for name, (_, cash) in known.items()}
+
+    def _of_open(self, columns: str, wanted: Set[str] | None = None) -> Iterator[Row]:
+        """(position id, columns) of the fills of open positions; of `wanted` ones only, where that is said."""
         for home in ("position_id", "reversed_into"):
             sql = (
-                f"SELECT {columns}, p.id FROM positions p JOIN fills f ON f.{home} = p.id AND f.{home} IS NOT NULL "
+                f"SELECT p.id, {columns} FROM positions p JOIN fills f ON f.{home} = p.id AND f.{home} IS NOT NULL "
                 "WHERE p.closed_at IS NULL"
             )
-            rows = self._db.rows(sql)
-            for row, fill in zip(rows, self._records([row[:-1] for row in rows]), strict=True):
-                found.setdefault(row[-1], []).append(fill)
-        for fills in found.values():
-            fills.sort(key=lambda fill: fill.at)
-        return found
+            if wanted is None:
+                yield from self._db.rows(sql)
+            else:
+                yield from self._db.rows(f"{sql} AND p.id IN (SELECT value FROM json_each(?))", [json_text([*wanted])])
 
     def known(self, broker_fill_id: str) -> bool:
         """Whether this fill is booked."""
