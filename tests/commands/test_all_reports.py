@@ -105,3 +105,12 @@ def test_an_analysis_prints_percent_where_json_has_fractions(desks, line):
     assert "max gain %" in head and "max_gain" in row
     if row["max_gain"] is not None:
         assert f"{round(100 * row['max_gain'], 2):g}" in traded.split()
+
+
+def test_what_is_unknown_is_called_so(desks, line):
+    text = line("report", "overnight", "-C", desks["open"]).stdout
+    assert "if all stops fill  -10.00 USD (unknown of desk equity)" in text
+    assert "if all gap -5 %    unknown: a price is missing" in text
+    for report in REPORTS:
+        for kind in ("empty", "losers", "open", "mixed"):
+            assert "None" not in line("report", report, "-C", desks[kind]).stdout

@@ -80,7 +80,7 @@ def test_why_money_was_lost_in_words():
     assert in_words([], "USD") == []
     assert in_words([ends], "USD") == []  # nothing was lost
     only = in_words([stops], "EUR")
-    assert only[:2] == ["hard-stop: -400.00 EUR in 4 of 4 trades; the other 0 made +0.00",
+    assert only[:2] == ["hard-stop: -400.00 EUR in 4 of 4 trades",
                         "nothing was won: 4 losses of 100.00 on average"]  # fmt: skip
 
 
@@ -191,3 +191,11 @@ def test_patterns_of_poor_signals():
     rows = patterns([signal("A", -5), signal("B", 2), signal("C", 9, "rsi")])
     assert [(row.pattern, row.trades, row.losses, row.net) for row in rows] == [
         ("below-sma20, gap-down", 2, 1, -3), ("rsi", 1, 0, 9)]  # fmt: skip
+
+
+def test_two_losses_are_no_evidence():
+    """A desk with two trades was shown t = -43."""
+    keys = ["momentum", "0.1.0", "mid", "up", "2026-02-13T14", "0"]
+    two, many = tally(keys, [-10.0, -10.5]), tally(keys, [-10.0, -11.0] * 10)
+    assert slices([two], NEW_YORK)[0].t_statistic is None
+    assert slices([many], NEW_YORK)[0].t_statistic < -2

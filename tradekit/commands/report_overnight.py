@@ -16,6 +16,7 @@ from tradekit.commands._reporting import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from decimal import Decimal
 
     from tradekit.commands._reporting import Asked
     from tradekit.config import Settings
@@ -112,7 +113,13 @@ def _print(ctx: typer.Context, answer: "Overnight") -> None:
         for row in answer.held
     ]  # fmt: skip
     print(as_table(table), end="")
-    stops, gap = rounded(answer.if_all_stops_fill), rounded(answer.if_all_gap)
     print(f"{answer.positions} held, {answer.unprotected} without a stop at the venue")
-    print(f"if all stops fill  {stops} {currency} ({percent(answer.if_all_stops_fill_pct)} % of desk equity)")
-    print(f"if all gap -5 %    {gap} {currency} ({percent(answer.if_all_gap_pct)} %)")
+    print(f"if all stops fill  {_loss(answer.if_all_stops_fill, answer.if_all_stops_fill_pct, currency)}")
+    print(f"if all gap -5 %    {_loss(answer.if_all_gap, answer.if_all_gap_pct, currency)}")
+
+
+def _loss(money: "Decimal | None", share: float | None, currency: str) -> str:
+    """`-120.50 USD (-0.12 % of desk equity)`; what is not known is called so."""
+    if money is None:
+        return "unknown: a price is missing"
+    return f"{money:,.2f} {currency} ({'unknown' if share is None else f'{share * 100:.2f} %'} of desk equity)"

@@ -67,8 +67,9 @@ def in_words(tallies: Sequence[Tally], currency: str) -> list[str]:
     worst, said = min(tallies, key=lambda t: t.net), []
     if worst.net < 0:
         rest = whole.net - worst.net
-        said.append(f"{worst.key[0] or 'unknown'}: {worst.net:+,.2f} {currency} in {worst.n} of {whole.n} trades; "
-                    f"the other {whole.n - worst.n} made {rest:+,.2f}")  # fmt: skip
+        left = whole.n - worst.n
+        said.append(f"{worst.key[0] or 'unknown'}: {worst.net:+,.2f} {currency} in {worst.n} of {whole.n} trades"
+                    + (f"; the other {left} made {rest:+,.2f}" if left else ""))  # fmt: skip
     if whole.wins and whole.losses:
         win, loss = whole.won / whole.wins, -whole.lost / whole.losses
         low, high = interval(whole.wins, whole.n) or (0.0, 1.0)

@@ -201,7 +201,7 @@ def _slice(by: str, key: str, t: Tally) -> Slice:
         average_hold_s=t.hold_s / t.n if t.n else None,
         best=money(t.best) if t.n else None,
         worst=money(t.worst) if t.n else None,
-        t_statistic=m.t_statistic(t),
+        t_statistic=m.t_statistic(t) if t.n >= FEW else None,
         note="few" if t.n < FEW else "",
     )
 
