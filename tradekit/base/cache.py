@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tradekit.base.files import private_folder
 from tradekit.errors import ConfigError
 
 
@@ -14,7 +15,7 @@ def cache_folder(name: str) -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "tradekit" / name
     try:
-        _make(folder)
+        private_folder(folder)
         usable = os.access(folder, os.W_OK)
     except OSError:
         usable = False
@@ -23,7 +24,7 @@ def cache_folder(name: str) -> Path:
 
         folder = Path(gettempdir()) / f"tradekit-{os.getuid()}" / name
         try:
-            _make(folder)
+            private_folder(folder)
         except OSError as error:
             raise ConfigError(f"{folder}: {error.strerror}", "set XDG_CACHE_HOME to a folder of yours") from None
     for each in (folder.parent, folder):
@@ -31,9 +32,3 @@ def cache_folder(name: str) -> Path:
         if stat.st_uid != os.getuid() or each.is_symlink() or stat.st_mode & 0o022:
             raise ConfigError(f"{each} is not private", f"rm -r {each}, or set XDG_CACHE_HOME")
     return folder
-
-
-def _make(folder: Path) -> None:
-    """With its missing parents, each for the owner alone: mkdir gives its mode to the last one only."""
-    for each in [*reversed(folder.parents), folder]:
-        each.mkdir(exist_ok=True, mode=0o700)

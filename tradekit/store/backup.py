@@ -7,12 +7,12 @@ from hashlib import blake2s
 from itertools import chain, count
 from pathlib import Path
 
-from tradekit.base.files import private_folder
-from tradekit.errors import StoreError
+from tradekit.base.cache import cache_folder
+from tradekit.errors import ConfigError, StoreError
 from tradekit.store.connection import APPLICATION_ID, translated
 
 STEP_PAGES = 256
-UNUSED_S = 86400  # also what a killed copy left
+UNUSED_S = 3600  # a desk that is gone leaves its last copy behind, a killed copy a part of one
 RESTARTS = 4  # a busy writer makes the copy start again; then it is taken in one step
 
 
@@ -103,7 +103,7 @@ def newest_good(folder: Path) -> Path | None:
 def snapshot(path: Path) -> Path:
     """A private copy for long reads, made again only when the file has changed. Raises StoreError.
 
-    The copy lies in the user's cache folder; the next one replaces it, and copies that nobody asked for in a day go.
+    The copy lies in the user's cache folder; the next one replaces it, and copies that nobody asked for in an hour go.
     It is read once and never restored, so it is neither checked nor synced.
     """
     folder = _cache_folder()
@@ -168,23 +168,10 @@ def _signature(path: Path) -> str:
 
 
 def _cache_folder() -> Path:
-    """The user's own folder for copies: the cache, or where that cannot be written one beside other temporary files."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "tradekit" / "snapshots"
     try:
-        private_folder(folder)
-        if os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass
-    from tempfile import gettempdir
-
-    folder = Path(gettempdir()) / f"tradekit-{os.getuid()}"
-    _make_folder(folder)
-    stat = folder.lstat()
-    if stat.st_uid != os.getuid() or folder.is_symlink() or stat.st_mode & 0o077:
-        raise StoreError(f"{folder} is not private", f"rm -r {folder}, or set XDG_CACHE_HOME")
-    return folder
+        return cache_folder("snapshots")
+    except ConfigError as error:
+        raise StoreError(error.message, error.hint) from None
 
 
 def _make_folder(folder: Path) -> None:
