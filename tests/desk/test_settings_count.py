@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 
 from tests.desk.venues import Fake, alerts, buy, refusal
@@ -95,3 +96,21 @@ def test_the_word_of_the_venue_from_before_the_fill_does_not_stay(opened):
         passes(desk, "09:36", "09:37")
         (entry,) = [order for order in desk.store.orders.all() if order.purpose == "entry"]
         assert (entry.status, entry.raw_status) == ("filled", None)
+
+
+def test_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
+    with opened() as desk:
+        Fake(desk)
+        buy(desk, stop=0.02, target=0.05, after_target="arm-trail", trail=0.03)
+        desk.clock.set(at("09:36"))
+        seen = msgspec.structs.replace(quote_of("106", "105.95", "106.05", 1), at=at("09:36") + timedelta(seconds=1))
+        desk.clock.sleep(2)
+        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        assert monitor_exits(desk) == []  # 105 arms the trail, which counts from the next look on
+        (mark,) = desk.store.marks.all()
+        assert (mark.high, mark.target_hit, mark.last_price) == (D(106), True, D(106))
+        seen = msgspec.structs.replace(seen, last=D("102.8"), bid=D("102.75"), ask=D("102.85"), at=at("09:37"))
+        seen = msgspec.structs.replace(seen, last_at=at("09:37"))
+        desk.clock.set(at("09:37"))
+        (order,) = monitor_exits(desk)  # 106 less 3 % is 102.82
+        assert (order.purpose, order.reason) == ("exit", "trailing-stop")

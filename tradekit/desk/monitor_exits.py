@@ -127,7 +127,10 @@ def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bo
         )
     price = quote(desk, position.symbol)
     if not found:
-        found = judge_now(desk, price, now, held, plan, state, judged_to)
+        trigger = None if price is None else _fresh_trigger(desk, price, now, judged_to)
+        found = judge_now(desk, price, trigger, now, held, plan, state)
+        if not found and trigger is not None:
+            held = advance(held, _moment(now, trigger), plan)
     level = level_in_force(held, plan)
     changed = msgspec.structs.replace(
         mark,
@@ -170,26 +173,22 @@ def widened(mark: Mark, bars: Sequence[PriceBar]) -> Mark:
 
 
 def judge_now(
-    desk: Desk,
-    seen: Quote | None,
-    now: datetime,
-    held: Held,
-    plan: Plan,
-    state: State,
-    judged_to: datetime,
+    desk: Desk, seen: Quote | None, trigger: float | None, now: datetime, held: Held, plan: Plan, state: State
 ) -> Found | None:
-    """A bar made of the trigger price. What is not newer than the judged bars moves no price rule, only timed ones."""
-    fresh = (
-        seen is not None and seen.at > judged_to and (now - seen.at).total_seconds() <= fresh_limit_s(desk, seen.symbol)
-    )
-    if fresh and seen is not None:
-        price = _trigger_price(desk, seen, now)
-        if price is not None:
-            found = judge(held, _moment(now, price), plan, state)
-            sure = found is None or found.rule not in RESTING_RULES or price == float(seen.last)
-            if sure or _seen_again(desk, seen, held, plan):
-                return found
+    """A bar made of the trigger price; without one only the timed rules are judged."""
+    if seen is not None and trigger is not None:
+        found = judge(held, _moment(now, trigger), plan, state)
+        sure = found is None or found.rule not in RESTING_RULES or trigger == float(seen.last)
+        if sure or _seen_again(desk, seen, held, plan):
+            return found
     return judge_without_price(held, now.timestamp(), plan, state)
+
+
+def _fresh_trigger(desk: Desk, seen: Quote, now: datetime, judged_to: datetime) -> float | None:
+    """The trigger price where it is fresh and newer than the bars that were judged."""
+    if seen.at <= judged_to or (now - seen.at).total_seconds() > fresh_limit_s(desk, seen.symbol):
+        return None
+    return _trigger_price(desk, seen, now)
 
 
 def _seen_again(desk: Desk, first: Quote, held: Held, plan: Plan) -> bool:
