@@ -100,7 +100,7 @@ def test_the_schedule_has_it_once():
     specs = {spec.name: spec for spec in parse(completed(None, rescan_s=900))}
     assert (specs["rescan"].every_s, specs["rescan-decide"].after) == (900, "rescan")
     entered = specs["approved-enter"]
-    assert (entered.run, entered.every_s, entered.late_s) == (("enter",), 60, 900)  # behind a long scan it is not missed
+    assert (entered.run, entered.every_s, entered.late_s) == (("enter",), 60, 900)  # late behind a scan is not missed
     own = [
         *default_schedule(),
         {"name": "mine", "every": "30m", "from": "open+1h", "to": "close", "run": "scan --type rescan"},
