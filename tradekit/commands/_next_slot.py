@@ -28,22 +28,28 @@ class Coming(msgspec.Struct, frozen=True, array_like=True):
     dues: list[tuple[float, str]]
 
 
-def next_slot(context: "Context", store: "Store", now: datetime) -> dict[str, Any] | None:
-    """Name and time of the next slot that waits for no other; None: none for two weeks, or a replay's desk."""
+def next_slot(context: "Context", store: "Store", now: datetime) -> tuple[dict[str, Any] | None, str]:
+    """(name and time of the next slot that waits for no other, `ok` or what is wrong with desk.yaml).
+
+    None: none for two weeks, a replay's desk, or settings that make no sense.
+    """
+    from tradekit.errors import ConfigError
+
     if store.meta.get("clock_at"):
-        return None
+        return None, "ok"
     sessions = store.sessions.load((now - timedelta(days=1)).date(), (now + timedelta(days=DAYS)).date())
     around_the_clock = store.sessions.last() is None
     source, place = source_of(context, sessions, around_the_clock), place_of(context)
     known = remembered(place)
     fits = known is not None and known.source == source and known.first <= now.timestamp()
     if known is not None and fits and (found := first_after(known, now)) is not None:
-        return found
-    coming = resolved(context, sessions, around_the_clock, now, source)
-    if coming is None:
-        return None
+        return found, "ok"
+    try:
+        coming = resolved(context, sessions, around_the_clock, now, source)
+    except ConfigError as error:
+        return None, error.message
     remember(place, coming)
-    return first_after(coming, now)
+    return first_after(coming, now), "ok"
 
 
 def first_after(coming: Coming, now: datetime) -> dict[str, Any] | None:
@@ -66,21 +72,15 @@ def source_of(context: "Context", sessions: "Sequence[Session]", around_the_cloc
 
 def resolved(
     context: "Context", sessions: "Sequence[Session]", around_the_clock: bool, now: datetime, source: list[str]
-) -> Coming | None:
-    """The times of today and the next day that has any; None, and a word on stderr, where desk.yaml cannot be read."""
+) -> Coming:
+    """The times of today and the next day that has any. Raises ConfigError."""
     from tradekit.calendar import AllDayCalendar, Calendar, ExchangeCalendar
     from tradekit.commands._context import read_settings
-    from tradekit.commands._output import say
     from tradekit.commands.schedule import desk_schedule
-    from tradekit.errors import ConfigError
     from tradekit.schedule import resolve_day
 
-    try:
-        specs = desk_schedule(context)
-        zone = read_settings(context).settings.desk.timezone
-    except ConfigError as error:
-        say(f"status: {error.message}")
-        return None
+    specs = desk_schedule(context)
+    zone = read_settings(context).settings.desk.timezone
     calendar: Calendar = AllDayCalendar() if around_the_clock else ExchangeCalendar(sessions, zone)
     dues: list[tuple[float, str]] = []
     today = calendar.day(now)

@@ -18,14 +18,16 @@ LOOK_BACK = timedelta(days=14)  # a weekly slot has succeeded in them
 
 
 def running_part(context: "Context", store: "Store", now: datetime, session: "date | None") -> dict[str, Any]:
-    """The keys supervisor, next_slot, last_success (of two weeks) and missed_slots (of the session)."""
+    """The keys settings, supervisor, next_slot, last_success (of two weeks) and missed_slots (of the session)."""
     text = store.meta.get("supervisor")
     row: dict[str, Any] = msgspec.json.decode(text) if text else {}
     who = supervisor(row, now)
     at_work = who is not None and who["state"] in ("awake", "asleep")
+    coming, settings = next_slot(context, store, now)
     return {
+        "settings": settings,
         "supervisor": who,
-        "next_slot": row.get("next") if at_work else next_slot(context, store, now),
+        "next_slot": row.get("next") if at_work else coming,
         "last_success": store.slots.last_done((now - LOOK_BACK).date(), now),
         "missed_slots": store.slots.missed(session, now) if session else {},
     }
