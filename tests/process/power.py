@@ -93,6 +93,8 @@ def parsed(lines: list[str], folder: Path) -> list[Event]:
         path = _path(arguments)
         if path is None or path.parent != folder or path.name.endswith(".lock"):
             continue
+        if ".last-good." in path.name:  # a copy of the settings; what it lost is written anew
+            continue
         numbers = [int(number) for number in re.findall(r", (\d+)", arguments)]
         if call == "pwrite64":
             events.append(Event("write", path.name, numbers[-1], _bytes(arguments)))
