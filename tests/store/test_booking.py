@@ -198,9 +198,11 @@ def test_operators_words_on_positions(store):
 def test_a_closing_decision(store):
     enter(store)
     store.decisions.add(make_decision(action="CLOSE", position_id="AAPL-P"))
-    found = store.decisions.closing("AAPL-P")
-    store.decisions.set_status(found.id, "used")
-    assert store.decisions.closing("AAPL-P") is None
+    assert store.decisions.asked_to_close() == {"AAPL-P"}
+    store.decisions.close_used("MSFT-P")
+    assert store.decisions.asked_to_close() == {"AAPL-P"}
+    store.decisions.close_used("AAPL-P")
+    assert (store.decisions.asked_to_close(), store.decisions.pending()) == (set(), [])
 
 
 def test_a_booking_is_quick(store):

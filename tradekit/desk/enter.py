@@ -134,10 +134,7 @@ def close(desk: Desk, decision: Decision) -> Order | None:
     if position is None or position.id != decision.position_id:  # closed since; another one may be open by now
         desk.store.decisions.set_status(decision.id, "used")
         return None
-    order = sell(desk, position, purpose="exit", reason="decision", because=decision.because)
-    if order is not None:
-        desk.store.decisions.set_status(decision.id, "used")
-    return order
+    return sell(desk, position, purpose="exit", reason="decision", because=decision.because)
 
 
 def buy(desk: Desk, decision: Decision) -> tuple[Order | None, RiskCheck | None]:

@@ -10,7 +10,7 @@ from tradekit.desk.events import event
 from tradekit.desk.extended import reprice_due, trades_now, tries
 from tradekit.desk.in_time import in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
-from tradekit.desk.sell import sell, working_exit
+from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.state import in_hours
 from tradekit.desk.trouble import try_to_catch_up
 from tradekit.errors import UsageError
@@ -173,22 +173,19 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
         on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
         discount=options.max_discount,
     )
-    asked = desk.store.decisions.closing(position.id)
     if order is not None:
         event(desk, "liquidate", symbol=position.symbol, ref=order.id)
-        if asked is not None:
-            desk.store.decisions.set_status(asked.id, "used")
-    elif asked is None and not is_dust(desk, position) and working_exit(desk, position) is None:
+    if (order is None or was_refused(order)) and not is_dust(desk, position) and working_exit(desk, position) is None:
         keep_asking(desk, position)
     return order
 
 
 def keep_asking(desk: Desk, position: Position) -> None:
-    """Its stop was not gone in time: a pending CLOSE, so that the next pass sells and does not protect it again."""
+    """Its stop was not gone in time, or the venue refused: a pending CLOSE, so that the next pass sells."""
     now, current = desk.clock.now(), desk.store.positions.get(position.id)
-    name = f"{close_id(position.id, now)}-liquidate"
-    if current is None or current.qty <= 0 or desk.store.decisions.get(name) is not None:
+    if current is None or current.qty <= 0 or position.id in desk.store.decisions.asked_to_close():
         return
+    name = f"{close_id(position.id, now)}-liquidate"
     row = Decision(
         id=name,
         candidate_id=None,
@@ -205,7 +202,7 @@ def keep_asking(desk: Desk, position: Position) -> None:
         stop_price=None,
         target_price=None,
         order_kind="limit",
-        because="asked by the operator: liquidate found its stop still being cancelled",
+        because="asked by the operator: liquidate could not sell it at once",
         status="pending",
         strategy=position.strategy,
         cap=position.cap,

@@ -20,7 +20,7 @@ from tradekit.desk.pauses import silence
 from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import warn_unknown
-from tradekit.desk.sell import sell, working_exit
+from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.state import fresh_limit_s, quote, regime_now
 from tradekit.desk.triggered import escalate_triggered
 from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
@@ -259,8 +259,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
             because=found.because,
             position=event_ref,
         )
-        _close_used(desk, position)
-        if after_close and desk.store.orders.get(order.id) is not None:
+        if after_close and not was_refused(order):
             alert(
                 desk,
                 "exit-at-open",
@@ -292,12 +291,6 @@ def warn_halted(desk: Desk, working: Order) -> None:
 def level_of(found: Found, mark: Mark) -> Decimal | None:
     """The price that asked for the exit; for a rule that names none, the last price that this pass has seen."""
     return dec(round(found.price, 10)) if found.rule in LEVELS and not isnan(found.price) else mark.last_price
-
-
-def _close_used(desk: Desk, position: Position) -> None:
-    decision = desk.store.decisions.closing(position.id)
-    if decision is not None:
-        desk.store.decisions.set_status(decision.id, "used")
 
 
 def save_marks(desk: Desk, marks: list[Mark]) -> None:

@@ -46,6 +46,7 @@ def sell(
     discount: float | None = None,
 ) -> Order | None:
     """Send the order that closes `position`, or None where one is working or our own stop is still being cancelled.
+    A CLOSE that was decided is used when the venue has not refused the sale; else it stays pending for the next pass.
 
     `level` is the price that asked for the exit, `trigger_at` the start of the bar that touched it. `limit` asks for a
     marketable limit; outside regular hours there is no other kind, and `discount` is the most it gives way.
@@ -71,7 +72,14 @@ def sell(
             _keep_safe(desk, position, sent)
     if sent is not None:
         desk.count("exits")
+        if not was_refused(sent):
+            desk.store.decisions.close_used(position.id)
     return sent
+
+
+def was_refused(order: Order) -> bool:
+    """Nothing of it is, or ever was, at the venue: whoever asked for the sale still wants it."""
+    return order.status == "rejected" or (order.status == "expired" and order.broker_order_id is None)
 
 
 def refusals(desk: Desk, position: Position) -> list[Order]:
@@ -79,8 +87,7 @@ def refusals(desk: Desk, position: Position) -> list[Order]:
     found: list[Order] = []
     for order in desk.store.orders.for_position(position.id):
         if order.purpose in LEAVING:
-            never_there = order.status == "rejected" or (order.status == "expired" and order.broker_order_id is None)
-            found = [*found, order] if never_there else []
+            found = [*found, order] if was_refused(order) else []
     return found
 
 

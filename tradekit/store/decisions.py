@@ -72,10 +72,11 @@ class Decisions(Table[Decision]):
         """Waiting, pending, used, expired or refused; StoreError for another word."""
         self._write("UPDATE decisions SET status = ? WHERE id = ?", [status, id])
 
-    def closing(self, position_id: str) -> Decision | None:
-        """The pending decision to close a position, None without one."""
-        found = self._where("position_id = ? AND action = 'CLOSE' AND status = 'pending'", [position_id], limit=1)
-        return found[0] if found else None
+    def close_used(self, position_id: str) -> None:
+        """The sale that pending decisions to close a position asked for is on its way."""
+        if position_id in self.asked_to_close():
+            where = "position_id = ? AND action = 'CLOSE' AND status = 'pending'"
+            self._write(f"UPDATE decisions SET status = 'used' WHERE {where}", [position_id])
 
     def asked_to_close(self) -> set[str]:
         """Ids of the positions that have a pending decision to close them."""
