@@ -123,6 +123,23 @@ def test_a_stop_that_cannot_be_freed_stops_no_other_symbol_s_sale(desk, monkeypa
     assert [o.purpose for o in desk.store.orders.all() if o.symbol == "BBB"][-1] == "exit"
 
 
+@pytest.mark.parametrize("step", [monitor_exits, reconcile])
+def test_a_stuck_stop_is_sold_although_another_order_s_look_up_fails(desk, monkeypatch, step):
+    """The pass had the venue's working orders and forgot them with the first look-up that failed."""
+    from tradekit.desk import triggered
+
+    fake = Deaf(desk, settle_s=0.0)
+    both(desk, "AAA", "BBB")
+    fake.deaf, row = stop_of(desk, "AAA").client_order_id, stop_of(desk, "BBB")
+    monkeypatch.setattr(triggered, "_stuck", lambda desk, answer: True)
+    stuck = msgspec.structs.replace(fake.venue.order(row.client_order_id), triggered_at=at("09:36"))
+    fake.open_orders = lambda: [stuck]
+    desk.clock.set(at("09:38"))
+    with pytest.raises(BrokerError, match="500 to GET order"):
+        step(desk)
+    assert row.id in [event.ref for event in desk.store.events.all() if event.kind == "alert.stop-stuck"]
+
+
 def decide_close(desk, symbol):
     """The operator's CLOSE of a position."""
     position = desk.store.positions.open_for(symbol)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Set
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradekit.brokers.base import BrokerOrder
 from tradekit.clock import iso, parse_time
@@ -20,7 +20,7 @@ from tradekit.desk.protect import live_protection, protect
 from tradekit.desk.sell import working_exit
 from tradekit.desk.settle import DOUBTFUL, settle
 from tradekit.desk.triggered import escalate_triggered
-from tradekit.errors import BrokerError, Busy, Findings, UsageError
+from tradekit.errors import BrokerError, Busy, Findings, UpstreamError, UsageError
 from tradekit.model import Adjustment, Event, Halt, Order
 from tradekit.money import ZERO
 
@@ -38,7 +38,8 @@ def reconcile(desk: Desk) -> list[Event]:
     """
     before, problem = len(desk.events), None
     try:
-        escalate_triggered(desk, catch_up(desk, always=True))
+        listed, problem = caught_up(desk, always=True)
+        escalate_triggered(desk, listed)
     except BrokerError as found:  # what is held is protected all the same, then it is said
         problem = found
     for position in in_time(desk, desk.store.positions.open()):
@@ -64,11 +65,25 @@ def raise_findings(desk: Desk) -> None:
         raise Findings("; ".join(found), "tradekit events --alerts; run tradekit reconcile again in a minute")
 
 
-def catch_up(desk: Desk, *, always: bool = False) -> list[BrokerOrder]:
-    """Book what was executed, settle what is unknown, retire what is over. Gives the venue's working orders.
+class CaughtUp(NamedTuple):
+    """The venue's working orders, and what went wrong when it was asked."""
 
-    A desk without orders and positions asks the venue nothing, unless `always`. Raises BrokerError, last where it was
-    about single orders.
+    listed: list[BrokerOrder]
+    problem: UpstreamError | None
+
+
+def catch_up(desk: Desk) -> None:
+    """`caught_up` for who goes on only where all is known. Raises BrokerError, last where it was about one order."""
+    _, problem = caught_up(desk)
+    if problem is not None:
+        raise problem
+
+
+def caught_up(desk: Desk, *, always: bool = False) -> CaughtUp:
+    """Book what was executed, settle what is unknown, retire what is over.
+
+    A desk without orders and positions asks the venue nothing, unless `always`. What the venue does not tell about
+    single orders comes back as the problem; raises BrokerError where it was about more.
     """
     live, positions = desk.store.orders.live(), desk.store.positions.open()
     listed: list[BrokerOrder] = []
@@ -86,9 +101,7 @@ def catch_up(desk: Desk, *, always: bool = False) -> list[BrokerOrder]:
         give_back_claims(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
-    if problem is not None:
-        raise problem
-    return listed
+    return CaughtUp(listed, problem)
 
 
 def loose_ends(desk: Desk) -> bool:

@@ -42,8 +42,7 @@ def settle(desk: Desk, listed: Sequence[BrokerOrder]) -> Settled:
         _resolve_all(desk, doubtful, listed, problems)
     _thaw(desk)
     live = desk.store.orders.live()
-    with _noted(problems):
-        _late_arrivals(desk, listed, live)
+    _late_arrivals(desk, listed, live, problems)
     late |= {order.symbol for order in live if order.side == "sell" and order.status in DOUBTFUL}
     return Settled(late, problems[0] if problems else None)
 
@@ -195,19 +194,26 @@ def _thaw(desk: Desk) -> None:
             unfreeze(desk, MATCH, symbol, "every order of it is accounted for")
 
 
-def _late_arrivals(desk: Desk, listed: Sequence[BrokerOrder], live: Sequence[Order]) -> None:
+def _late_arrivals(
+    desk: Desk, listed: Sequence[BrokerOrder], live: Sequence[Order], problems: list[BrokerError]
+) -> None:
     """An order of ours that works at the venue though our books closed it is taken back; its fills are booked."""
     known = {order.client_order_id for order in live}
     for answer in listed:
         row = row_of(desk, answer) if answer.client_order_id not in known else None
         if row is None or row.status in LIVE_STATUSES or answer.raw_status == "pending_cancel":
             continue
-        now = lookup(desk, row)
-        if now is None or now.status not in LIVE_STATUSES or now.broker_order_id != answer.broker_order_id:
-            continue  # the listing was old
-        message = f"{row.id} works at the venue though it was {row.status}: it is cancelled"
-        alert_once(desk, "late-order", message, symbol=row.symbol, ref=row.id, every_s=60)
-        try:
-            desk.broker.cancel(answer.broker_order_id)
-        except BrokerError as problem:
-            event(desk, "order.cancel-failed", symbol=row.symbol, ref=row.id, error=problem.message)
+        with _noted(problems):
+            _take_back(desk, row, answer)
+
+
+def _take_back(desk: Desk, row: Order, answer: BrokerOrder) -> None:
+    now = lookup(desk, row)
+    if now is None or now.status not in LIVE_STATUSES or now.broker_order_id != answer.broker_order_id:
+        return  # the listing was old
+    message = f"{row.id} works at the venue though it was {row.status}: it is cancelled"
+    alert_once(desk, "late-order", message, symbol=row.symbol, ref=row.id, every_s=60)
+    try:
+        desk.broker.cancel(answer.broker_order_id)
+    except BrokerError as problem:
+        event(desk, "order.cancel-failed", symbol=row.symbol, ref=row.id, error=problem.message)

@@ -1,35 +1,27 @@
 """What goes wrong in a pass of the exits is said aloud and stops as little as it can."""
 
-from typing import NamedTuple
-
 from tradekit.base.deadline import share
-from tradekit.brokers.base import BrokerOrder
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import note_peak
 from tradekit.desk.events import alert_once
 from tradekit.desk.halts import raise_automatic_halts
-from tradekit.desk.reconcile import catch_up
+from tradekit.desk.reconcile import CaughtUp, caught_up
 from tradekit.desk.state import in_hours, is_stale, measured, quote
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.model import Position
-
-
-class CaughtUp(NamedTuple):
-    """The venue's working orders, or what went wrong when it was asked."""
-
-    listed: list[BrokerOrder]
-    problem: UpstreamError | None
 
 
 def try_to_catch_up(desk: Desk) -> CaughtUp:
     """Catch up with the venue; where it fails exits are tried all the same, and the caller raises the problem last."""
     try:
         with share(desk.settings.deadlines.catch_up):
-            return CaughtUp(catch_up(desk), None)
+            found = caught_up(desk)
     except UpstreamError as problem:
-        message = f"the venue cannot be caught up with: {problem.message}; exits are tried all the same"
+        found = CaughtUp([], problem)
+    if found.problem is not None:
+        message = f"the venue cannot be caught up with: {found.problem.message}; exits are tried all the same"
         alert_once(desk, "catch-up-failed", message, every_s=300)
-        return CaughtUp([], problem)
+    return found
 
 
 def count_the_day(desk: Desk) -> None:
