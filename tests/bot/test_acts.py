@@ -91,6 +91,28 @@ def test_a_halt_does_not_wait_for_a_sale_and_a_sale_waits_for_its_copy(bot, api)
     assert sells(process.desk) == [("AAA", 1), ("BBB", 1)]
 
 
+def test_what_has_changed_since_the_yes_is_not_carried_out(bot, api):
+    """A sale waits for somebody else's, and what was confirmed after it waits for the sale."""
+    process = bot()
+    db = process.desk / "desk.db"
+    quick(process.desk, clock(WHEN), "halt", "--reason", "seen")
+    with Lock(process.desk / "locks" / "liquidate.lock"):
+        question(api, "/liquidate")
+        api.click()
+        change(db, "INSERT INTO meta (key, value) VALUES ('frozen:split:CCC', 'half the price')")
+        assert "manual: seen\nCCC is frozen: half the price" in question(api, "/resume").data["text"]
+        api.click()
+        edits = [call.data["text"] for call in api.wait_for(lambda: api.of("editMessageText")[1:])]
+        assert edits == ["/resume CCC: confirmed, at work"]
+        change(db, "INSERT INTO halts SELECT id || '-2', at, 'drawdown', 'not seen', 0, by, NULL, session FROM halts")
+        change(db, "UPDATE positions SET qty = 80 WHERE symbol = 'BBB'")
+        for word in ("liquidate", "resume"):
+            answer = f"{word}: not done\nwhat you saw has changed since your yes; ask again"
+            api.wait_for(lambda answer=answer: answer in api.texts())
+    assert sells(process.desk) == []
+    assert rows(db, "SELECT reason FROM halts WHERE cleared_at IS NULL") == [("seen",), ("not seen",)]
+
+
 def test_a_memory_that_cannot_be_used_stops_every_act_but_a_halt(bot, api):
     process = bot()
     for table in ("asks", "requests"):

@@ -9,6 +9,7 @@ from tradekit.bot.vocabulary import KEY, SECTIONS
 from tradekit.bot.words import Text, table
 from tradekit.config import BotSettings, Settings
 from tradekit.desk.desk import Desk
+from tradekit.desk.frozen import frozen
 from tradekit.errors import ConfigError, UsageError
 
 
@@ -36,14 +37,16 @@ def held(desk: Desk, symbol: str | None = None) -> tuple[Shown, ...]:
 
 
 def halts(desk: Desk) -> tuple[Shown, ...]:
-    """The halts in force as a question shows them."""
-    return tuple(Shown(halt.id) for halt in desk.store.halts.open())
+    """The halts in force and the frozen symbols, which a resume frees, as a question shows them."""
+    symbols = tuple(Shown(f"frozen:{kind}", symbol) for kind, symbol in frozen(desk))
+    return tuple(Shown(halt.id) for halt in desk.store.halts.open()) + symbols
 
 
 def question(desk: Desk, what: str, shown: Sequence[Shown]) -> str:
     """What is asked before a word that trades is carried out."""
     if what == "resume":
         lines = [f"{halt.kind}: {halt.reason}" for halt in desk.store.halts.open()]
+        lines += [f"{symbol} is frozen: {because}" for (_, symbol), because in frozen(desk).items()]
         return "Lift these halts? Entries go on, streaks and the drawdown count from now on.\n" + "\n".join(lines)
     currency, lines = desk.settings.desk.currency, []
     by_id = {position.id: position for position in desk.store.positions.open()}
@@ -81,13 +84,20 @@ async def scan(bot: Bot, words: tuple[str, ...]) -> Done:
 
 async def sell(bot: Bot, what: str, shown: Sequence[Shown], *, again: bool) -> Done:
     """Sell what the question showed and is still there. `again`: an earlier process may have begun it."""
-    still = {one.id for one in held(bot.desk)}
-    symbols = [one.symbol for one in shown if one.id in still]
-    if what == "liquidate" and not again:
-        return await bot.run(["liquidate", "--all"], act=True)
+    if not again:  # the yes may have waited for another act, or for a copy of this one
+        symbol = (shown[0].symbol,) if what == "close" else ()
+        words = ["--", *symbol] if symbol else ["--all"]
+        return await bot.run(["liquidate", *words], act=True, still=lambda: set(held(bot.desk, *symbol)) == set(shown))
+    there = {one.id for one in held(bot.desk)}
+    symbols = [one.symbol for one in shown if one.id in there]
     if not symbols:
         return Done(0, "[]", "it is sold already")
     return await bot.run(["liquidate", "--", *symbols], act=True)
+
+
+async def resume(bot: Bot, shown: Sequence[Shown]) -> Done:
+    """Lift the halts that the question showed, unless there is another one by now."""
+    return await bot.run(["resume"], act=True, still=lambda: set(halts(bot.desk)) <= set(shown))
 
 
 def value_of(settings: Settings, key: str) -> str | None:

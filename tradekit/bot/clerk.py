@@ -207,15 +207,26 @@ class Clerk:
             parts = [Text(f"desk.yaml cannot be read: {self.broken}"), *parts]
         await self._deliver(said.chat_id, parts)
 
-    async def run(self, words: Sequence[str], *, act: bool = False, format: str = "json") -> Done:
-        """One of the desk's commands; one that acts waits for a copy of it that is still at work."""
+    async def run(
+        self,
+        words: Sequence[str],
+        *,
+        act: bool = False,
+        format: str = "json",
+        still: Callable[[], bool] = lambda: True,
+    ) -> Done:
+        """One of the desk's commands; one that acts waits for a copy of it that is still at work.
+
+        `still`: whether it is to be run at all, asked each time before it is.
+        """
         limit = self.said.act_timeout_s if act else self.said.timeout_s
         until = self.clock.monotonic() + limit
-        done = await self.children.run(words, timeout_s=limit, format=format)
-        while act and done.code == 8 and self.clock.monotonic() < until:  # e.g. what a killed bot left behind
-            await asyncio.sleep(BUSY_AGAIN_S)
+        while still():
             done = await self.children.run(words, timeout_s=limit, format=format)
-        return done
+            if not act or done.code != 8 or self.clock.monotonic() >= until:
+                return done
+            await asyncio.sleep(BUSY_AGAIN_S)  # e.g. what a killed bot left behind
+        return Done(None, "", "what you saw has changed since your yes; ask again")
 
     # questions
 
@@ -279,8 +290,8 @@ class Clerk:
             return
         self._start(self._act(request))
         await self._toast(click, "Yes")
-        names = ", ".join(f"{one.qty} {one.symbol}" for one in ask.shown if one.symbol)
-        text = f"/{ask.what} {names}: confirmed, at work"
+        names = ", ".join(f"{one.qty} {one.symbol}".lstrip() for one in ask.shown if one.symbol)
+        text = f"{f'/{ask.what} {names}'.rstrip()}: confirmed, at work"
         await self._sent(self.line.edit(click.chat_id, click.message_id, text), tries=1)
 
     async def _toast(self, click: Clicked, text: str) -> None:
@@ -337,7 +348,7 @@ class Clerk:
         if ask is None:
             raise UsageError("the question is not there any more")
         if what == "resume":
-            return await self.run(["resume"], act=True)
+            return await acts.resume(self, ask.shown)
         return await acts.sell(self, what, ask.shown, again=request.again)
 
     def _note(self, request: Request, what: str, facts: dict[str, Any]) -> None:

@@ -20,8 +20,10 @@ class Bot(Protocol):
     @property
     def said(self) -> BotSettings: ...
 
-    async def run(self, words: Sequence[str], *, act: bool = False, format: str = "json") -> Done:
-        """One of the desk's commands."""
+    async def run(
+        self, words: Sequence[str], *, act: bool = False, format: str = "json", still: Callable[[], bool] = ...
+    ) -> Done:
+        """One of the desk's commands, as long as what it is about is `still` so."""
         ...
 
 
