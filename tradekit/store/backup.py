@@ -28,6 +28,7 @@ def _placed(path: Path, target: Path, *, lasting: bool) -> Path:
         raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        partial.unlink(missing_ok=True)  # of one that was killed: in a container each may have the same pid
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         _copy(path, partial)
         if lasting:
@@ -151,7 +152,7 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _signature(path: Path) -> str:
-    """Changes with every commit: the header's change counter in a rollback journal, the log's size and time in WAL."""
+    """Changes with every commit: the header's change counter in a rollback journal, the head of the index in WAL."""
     if not path.is_file():
         raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
     try:
@@ -162,6 +163,10 @@ def _signature(path: Path) -> str:
             if name.exists():
                 stat = name.stat()
                 parts += [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+        index = path.with_name(path.name + "-shm")
+        if index.exists():  # a log that is used again keeps its size, and its time ticks too slowly
+            with index.open("rb") as file:
+                parts.append(file.read(48).hex())
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", f"make {path} readable") from error
     return blake2s(repr(parts).encode(), digest_size=8).hexdigest()
