@@ -413,7 +413,7 @@ def _at_once(
         run(bars, some, wishes, costs.tick, costs.side, float(costs.interval_s), rets, rules)
 
     part(all_ways[:0])  # compiles, or finds what was compiled before
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         list(pool.map(part, [all_ways[i::cores].copy() for i in range(cores)]))
 
