@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from tests.desk.world import NO_COSTS, World, decide
+from tradekit.base.last_good import keep
 
 SCHEDULE = """
 exits: {protect: none}
@@ -85,3 +86,32 @@ def test_what_makes_sense_again_counts_at_once(world, line):
     done = line("-C", world.path, "monitor-exits", env={"TRADEKIT_CLOCK": "2026-02-13T14:51:00Z"})
     assert "settings of before" not in done.stderr
     assert (world.path / ".desk.last-good.yaml").read_text().endswith("# mended\n")
+
+
+@pytest.mark.parametrize(("section", "said"), [
+    ("broker: alpaca", "alpaca is not a venue"),
+    ("currency: EUR", "the books of this desk are in USD"),
+    ("calendar: 24/7, timezone: UTC", "holds the sessions of XNYS"),
+])  # fmt: skip
+def test_settings_that_are_not_of_this_desk(world, line, section, said):
+    db = sqlite3.connect(world.path / "desk.db")
+    db.execute("INSERT INTO meta (key, value) VALUES ('currency', 'USD'), ('calendar', 'XNYS')")
+    db.commit()
+    db.close()
+    path = world.path / "desk.yaml"
+    path.write_text(path.read_text().replace("desk: {", f"desk: {{{section}, "))
+    late = {"TRADEKIT_CLOCK": "2026-02-13T15:02:00Z"}
+    done = line("-C", world.path, "enter", env=late)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    done = line("-C", world.path, "monitor-exits", "--json", env=late)
+    assert (done.returncode, "hard-stop" in done.stdout) == (0, True), done.stderr
+    assert said in done.stderr
+    assert "currency: EUR" not in (world.path / ".desk.last-good.yaml").read_text()
+
+
+def test_what_is_kept_is_read_again_before(world):
+    """Somebody saved a typing error between the moment when the file was read and the one when it was kept."""
+    copy = (world.path / ".desk.last-good.yaml").read_text()
+    broken(world)
+    keep(world.path)
+    assert (world.path / ".desk.last-good.yaml").read_text() == copy

@@ -4,7 +4,7 @@ Copies lie beside the files, hidden. Only commands that close positions fall bac
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tradekit.base.files import write_text
 from tradekit.base.settings_file import Loaded, load_settings, load_universe, settings_from
 from tradekit.base.universe_file import universe_from
 from tradekit.base.yaml_text import read_text
-from tradekit.config import Symbol
+from tradekit.config import Settings, Symbol
 from tradekit.errors import ConfigError
 
 FILES = ("desk.yaml", "universe.yaml")
@@ -27,32 +27,55 @@ class Read(NamedTuple):
     trouble: ConfigError | None = None
 
 
-def read_files(desk: Path, *, forgiving: bool = False, environ: Mapping[str, str] = os.environ) -> Read:
+Check = Callable[[Settings], object]
+
+
+def read_files(
+    desk: Path,
+    *,
+    forgiving: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    check: Check = lambda settings: None,
+) -> Read:
     """Settings and universe of a desk's folder; `forgiving`: those of before where they make no sense now.
 
-    Raises ConfigError, also where there is nothing from before.
+    `check` raises ConfigError where settings do not fit this desk. Raises ConfigError, also where there is nothing
+    from before.
     """
     try:
-        return Read(load_settings(desk, environ), load_universe(desk))
+        found = Read(load_settings(desk, environ), load_universe(desk))
+        check(found.settings.settings)
+        return found
     except ConfigError as error:
         if not forgiving:
             raise
         try:
-            text = {name: read_text(copy_of(desk, name)) for name in FILES}
-            settings = settings_from(text["desk.yaml"], desk / "desk.yaml", environ)
-            return Read(settings, universe_from(text["universe.yaml"], desk / "universe.yaml"), error)
+            found = _understood(desk, {name: read_text(copy_of(desk, name)) for name in FILES}, environ)
+            check(found.settings.settings)
+            return found._replace(trouble=error)
         except ConfigError:
             raise error from None
 
 
-def keep(desk: Path) -> None:
-    """Remember the files as they are: they were read and made sense. A folder that cannot be written is no error."""
-    for name in FILES:
-        with suppress(OSError, ConfigError):
-            path, copy = desk / name, copy_of(desk, name)
-            text = read_text(path) if path.exists() else ""
-            if not copy.exists() or read_text(copy) != text:
-                write_text(copy, text)
+def _understood(desk: Path, text: Mapping[str, str], environ: Mapping[str, str]) -> Read:
+    settings = settings_from(text["desk.yaml"], desk / "desk.yaml", environ)
+    return Read(settings, universe_from(text["universe.yaml"], desk / "universe.yaml"))
+
+
+def keep(desk: Path, *, environ: Mapping[str, str] = os.environ, check: Check = lambda settings: None) -> None:
+    """Remember the files: they were read and made sense. A folder that cannot be written is no error.
+
+    What is new is read once more before: somebody may have saved an error since.
+    """
+    with suppress(OSError, ConfigError):
+        text = {name: read_text(desk / name) if (desk / name).exists() else "" for name in FILES}
+        new = [
+            name for name in FILES if not copy_of(desk, name).exists() or read_text(copy_of(desk, name)) != text[name]
+        ]
+        if new:
+            check(_understood(desk, text, environ).settings.settings)
+        for name in new:
+            write_text(copy_of(desk, name), text[name])
 
 
 def copy_of(desk: Path, name: str) -> Path:

@@ -104,7 +104,8 @@ def _opened(
     store = open_store(path / "desk.db", synchronous=synchronous or store_mode(path))
     try:
         forgiving = forgiving or command in FORGIVING
-        desk = build(path, store, clock=clock, read=read_files(path, forgiving=forgiving))
+        read = read_files(path, forgiving=forgiving, check=lambda settings: check_fits(path, settings, store))
+        desk = build(path, store, clock=clock, read=read)
         if forgiving and not dry_run:
             _say_or_keep(desk)
         in_all = nullcontext() if command is None or endless else budget(desk, command)
@@ -147,7 +148,7 @@ def _check_unchanged(desk: Desk, command: str, at: datetime) -> None:
 def _say_or_keep(desk: Desk) -> None:
     """An alert where desk.yaml makes no sense; else it is remembered for the day when it does not."""
     if desk.trouble is None:
-        keep(desk.path)
+        keep(desk.path, check=lambda settings: check_fits(desk.path, settings, desk.store))
         return
     text = f"{desk.trouble.message}: exits go on with the settings of before, nothing else does"
     alert_once(desk, "settings-broken", text)
@@ -168,6 +169,18 @@ def _kept_time(desk: Desk) -> Iterator[None]:
         if reached and desk.clock.now() > parse_time(reached):
             with desk.store.transaction():
                 desk.store.meta.set("clock_at", iso(desk.clock.now()))
+
+
+def check_fits(path: Path, settings: Settings, store: Store) -> str:
+    """The venue that a desk trades on. ConfigError for one that nobody knows, and for settings of other books."""
+    venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
+    if venue not in VENUES:
+        raise ConfigError(
+            f"desk.broker: {venue} is not a venue this version has",
+            f"tradekit config set desk.broker {' or '.join(VENUES)}",
+        )
+    check_books(settings, store)
+    return venue
 
 
 def check_books(settings: Settings, store: Store) -> None:
@@ -200,13 +213,7 @@ def build(
     """
     loaded, universe, trouble = read or read_files(path)
     settings = loaded.settings
-    venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
-    if venue not in VENUES:
-        raise ConfigError(
-            f"desk.broker: {venue} is not a venue this version has",
-            f"tradekit config set desk.broker {' or '.join(VENUES)}",
-        )
-    check_books(settings, store)
+    venue = check_fits(path, settings, store)
     virtual = store.meta.get("clock_at")
     clock = clock or desk_clock(virtual)
     calendar = load_calendar(settings, store, clock.now(), ahead, since)
