@@ -87,6 +87,14 @@ def test_last_night_and_the_nights_before(desks, line):
     assert line("report", "overnight", "--session", "2026-02-13", "-C", desks["open"]).stdout.startswith("2026-02-13\n")
 
 
+def test_a_night_around_the_clock_has_the_date_of_its_session(new_desk, run):
+    """Its close is midnight, on the next date already."""
+    clock = {"TRADEKIT_CLOCK": "2026-02-15T12:00:00Z"}
+    done = run("report", "overnight", "--since", "2026-02-13", "--until", "2026-02-14", "-C", new_desk("crypto"),
+               env=clock)  # fmt: skip
+    assert done.stdout == "2026-02-13\n2026-02-14\n"
+
+
 def test_exports_take_the_same_questions(desks, line):
     def rows(*words):
         return line("export", *words, "--format", "csv", "-C", desks["mixed"]).stdout.splitlines()[1:]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tradekit.commands._reporting import Asked
     from tradekit.config import Settings
-    from tradekit.model import Mark
+    from tradekit.model import Mark, Session
     from tradekit.reports.overnight import Overnight
     from tradekit.store import Store
 
@@ -54,9 +54,10 @@ def overnight(
 
     nights = []
     with read_copy(ctx.obj) as store:
-        for close in _closes(store, found, settings, desk_clock(store.meta.get("clock_at")).now()):
-            then = cast("Store", AsOf(store, close))
-            nights.append(_night(then, close, {}, found, settings.desk.currency))
+        sessions = _sessions(store, found, settings, desk_clock(store.meta.get("clock_at")).now())
+        for session_ in sessions:
+            then = cast("Store", AsOf(store, session_.close))
+            nights.append(_night(then, session_.close, {}, found, settings.desk.currency))
     if ctx.obj.format == "csv":
         show([row for night in nights for row in night.held], "csv")
     elif ctx.obj.format != "table":
@@ -64,13 +65,13 @@ def overnight(
     elif not nights:
         show([], empty="no session in that range")
     else:
-        for night in nights:
-            print(f"{night.at:%Y-%m-%d}")
+        for session_, night in zip(sessions, nights, strict=True):
+            print(session_.day)  # around the clock a session's close is on the next date
             _print(ctx, night)
 
 
-def _closes(store: "Store", found: "Asked", settings: "Settings", now: "datetime") -> "list[datetime]":
-    """The closes of the sessions that were asked for, from the first one with an order or a fill on; none to come."""
+def _sessions(store: "Store", found: "Asked", settings: "Settings", now: "datetime") -> "list[Session]":
+    """The sessions that were asked for, from the first one with an order on, as far as they are over."""
     from datetime import timedelta
 
     from tradekit.desk.open import load_calendar
@@ -78,7 +79,7 @@ def _closes(store: "Store", found: "Asked", settings: "Settings", now: "datetime
     first = found.first or min((order.session for order in store.orders.all()), default=now.date())
     calendar = load_calendar(settings, store, now, since=first)
     sessions = calendar.between(first, min(found.last or now.date(), now.date() + timedelta(days=1)))
-    return [session.close for session in sessions if session.close <= now]
+    return [session for session in sessions if session.close <= now]
 
 
 def _night(store: "Store", at: "datetime", marks: "Mapping[str, Mark]", found: "Asked", currency: str) -> "Overnight":
