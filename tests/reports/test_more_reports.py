@@ -73,15 +73,15 @@ def test_why_money_was_lost_in_words():
     """Four stops of 100 and a day's end of +150 and +50: a win of 100 against a loss of 100 needs one in two."""
     stops, ends = tally(["hard-stop"], [-100.0] * 4), tally(["end-of-day"], [150.0, 50.0])
     assert in_words([stops, ends], "USD") == [
-        "hard-stop: -400.00 USD in 4 of 6 trades; the other 2 made +200.00",
-        "a win brings 100.00, a loss costs 100.00: 50 % must win to break even, 33 % did (95 %: 10 to 70)",
+        "hard-stop: -400.00 USD in 4 of 6 trades; the other 2 made +200.00 USD",
+        "a win brings 100.00 USD, a loss costs 100.00: 50 % must win to break even, 33 % did (95 %: 10 to 70)",
         "why: tradekit analyze entry-timing (too late?), targets (too far?), what-if (other plans?)",
     ]
     assert in_words([], "USD") == []
     assert in_words([ends], "USD") == []  # nothing was lost
     only = in_words([stops], "EUR")
     assert only[:2] == ["hard-stop: -400.00 EUR in 4 of 4 trades",
-                        "nothing was won: 4 losses of 100.00 on average"]  # fmt: skip
+                        "nothing was won: 4 losses of 100.00 EUR on average"]  # fmt: skip
 
 
 def test_weeks_add_up_to_their_month():

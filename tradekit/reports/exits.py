@@ -69,15 +69,15 @@ def in_words(tallies: Sequence[Tally], currency: str) -> list[str]:
         rest = whole.net - worst.net
         left = whole.n - worst.n
         said.append(f"{worst.key[0] or 'unknown'}: {worst.net:+,.2f} {currency} in {worst.n} of {whole.n} trades"
-                    + (f"; the other {left} made {rest:+,.2f}" if left else ""))  # fmt: skip
+                    + (f"; the other {left} made {rest:+,.2f} {currency}" if left else ""))  # fmt: skip
     if whole.wins and whole.losses:
         win, loss = whole.won / whole.wins, -whole.lost / whole.losses
         low, high = interval(whole.wins, whole.n) or (0.0, 1.0)
         needed, had, low, high = (round(100 * x) for x in (loss / (win + loss), whole.wins / whole.n, low, high))
-        said.append(f"a win brings {win:,.2f}, a loss costs {loss:,.2f}: {needed} % must win to break even, "
+        said.append(f"a win brings {win:,.2f} {currency}, a loss costs {loss:,.2f}: {needed} % must win to break even, "
                     f"{had} % did (95 %: {low} to {high})")  # fmt: skip
     elif whole.losses:
-        said.append(f"nothing was won: {whole.losses} losses of {-whole.lost / whole.losses:,.2f} on average")
+        said.append(f"nothing was won: {whole.losses} losses of {-whole.lost / whole.losses:,.2f} {currency} on average")
     if whole.net < 0:
         said.append("why: tradekit analyze entry-timing (too late?), targets (too far?), what-if (other plans?)")
     return said
