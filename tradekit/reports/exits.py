@@ -77,7 +77,8 @@ def in_words(tallies: Sequence[Tally], currency: str) -> list[str]:
         said.append(f"a win brings {win:,.2f} {currency}, a loss costs {loss:,.2f}: {needed} % must win to break even, "
                     f"{had} % did (95 %: {low} to {high})")  # fmt: skip
     elif whole.losses:
-        said.append(f"nothing was won: {whole.losses} losses of {-whole.lost / whole.losses:,.2f} {currency} on average")
+        each = -whole.lost / whole.losses
+        said.append(f"nothing was won: {whole.losses} losses of {each:,.2f} {currency} on average")
     if whole.net < 0:
         said.append("why: tradekit analyze entry-timing (too late?), targets (too far?), what-if (other plans?)")
     return said
