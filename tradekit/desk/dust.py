@@ -8,6 +8,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.state import last_price
 from tradekit.model import Mark, Position
+from tradekit.store.positions import Marks
 
 WORD = "dust: "
 
@@ -33,15 +34,6 @@ def is_dust(desk: Desk, position: Position) -> bool:
     return because is not None
 
 
-def keep_note(desk: Desk, mark: Mark) -> Mark:
-    """A mark that is about to be saved, with the note that was written meanwhile."""
-    can = desk.broker.capabilities
-    if not can.min_qty and not can.min_notional:
-        return mark
-    stored = desk.store.marks.get(mark.position_id)
-    return mark if stored is None else msgspec.structs.replace(mark, note=stored.note)
-
-
 def _mark(desk: Desk, position: Position, small: bool) -> None:
     key, told = f"dust:{position.id}", str(position.qty) if small else None
     if desk.store.meta.get(key) != told:
@@ -55,6 +47,6 @@ def _mark(desk: Desk, position: Position, small: bool) -> None:
     was = mark.note or ""
     note = f"{WORD}{position.qty} is less than {desk.broker.name} sells"
     if small and was != note:
-        desk.store.marks.save([msgspec.structs.replace(mark, note=note)])
+        desk.store.marks.save([msgspec.structs.replace(mark, note=note)], Marks.SAID)
     elif not small and was.startswith(WORD):
-        desk.store.marks.save([msgspec.structs.replace(mark, note=None)])
+        desk.store.marks.save([msgspec.structs.replace(mark, note=None)], Marks.SAID)

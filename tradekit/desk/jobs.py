@@ -15,6 +15,7 @@ from tradekit.exits.reversal_score import History, Reversal, Today, reversal_sco
 from tradekit.ids import stamp
 from tradekit.model import Mark, Performance, Position, PositionCheck, Session
 from tradekit.money import book, dec
+from tradekit.store.positions import Marks
 
 
 def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Performance]:
@@ -105,7 +106,7 @@ def track(desk: Desk) -> list[Mark]:
         marks.append(scored)
         checks.append(_check(desk, position, scored, reversal))
     with desk.store.transaction(low=True):
-        desk.store.marks.save(marks)
+        desk.store.marks.save(marks, Marks.SAID)
         desk.store.position_checks.add_many(checks)
     for mark in marks:
         _warn(desk, mark, before.get(mark.position_id))

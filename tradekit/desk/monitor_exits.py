@@ -9,7 +9,6 @@ from math import isnan
 import msgspec
 
 from tradekit.desk.desk import Desk
-from tradekit.desk.dust import keep_note
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
@@ -29,6 +28,7 @@ from tradekit.exits import LEVELS, NO_STATE, advance, judge, judge_without_price
 from tradekit.exits.base import Bar, Found, Held, Plan, State
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position, PriceBar, Quote
 from tradekit.money import dec
+from tradekit.store.positions import Marks
 
 RESTING_RULES = (
     "hard-stop",
@@ -79,7 +79,6 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
                 orders.append(order)
             if seen.since and (order is not None or working_exit(desk, position)):
                 marks[-1] = widened(seen.mark, seen.since)
-            marks[-1] = keep_note(desk, marks[-1])
     save_marks(desk, marks)
     orders += protect_all(desk, {mark.position_id: mark for mark in marks})
     count_the_day(desk)
@@ -296,7 +295,7 @@ def level_of(found: Found, mark: Mark) -> Decimal | None:
 def save_marks(desk: Desk, marks: list[Mark]) -> None:
     """All marks of the pass in one transaction, without those whose position is gone."""
     still = {position.id for position in desk.store.positions.open()}
-    desk.store.marks.save([mark for mark in marks if mark.position_id in still])
+    desk.store.marks.save([mark for mark in marks if mark.position_id in still], Marks.SEEN)
 
 
 def protect_all(desk: Desk, marks: dict[str, Mark]) -> list[Order]:

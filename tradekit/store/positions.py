@@ -1,5 +1,6 @@
 """Positions, open and closed, and the marks of the passes that watch them."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -139,19 +140,24 @@ def valued(position: Position, cost: Decimal) -> Position:
 
 
 class Marks(Table[Mark]):
-    """One row per watched position."""
+    """One row per watched position. A pass of the exits writes what it has SEEN, others what they SAID: they run at
+    the same minute, and whoever saves last must not undo what the other one wrote.
+    """
+
+    SEEN = ("at", "judged_to", "last_price", "high", "low", "target_hit", "stop_price")
+    SAID = ("reversal_score", "reversal_at", "note")
 
     name = "marks"
     kind = Mark
     key = "position_id"
     remembered = 4096
 
-    def save(self, marks: list[Mark]) -> None:
-        """Write the marks of a pass in one transaction, over the old ones."""
+    def save(self, marks: list[Mark], only: Sequence[str] = SEEN + SAID) -> None:
+        """Write marks in one transaction: rows that are new as a whole, of old ones the `only` columns."""
         if not marks:
             return
         c = self._codec
-        rest = ", ".join(f'"{name}" = excluded."{name}"' for name in c.names if name != "position_id")
+        rest = ", ".join(f'"{name}" = excluded."{name}"' for name in only)
         sql = f"INSERT INTO marks ({c.columns}) VALUES ({c.marks}) ON CONFLICT (position_id) DO UPDATE SET {rest}"
         with self._store.transaction():
             self._db.run_many(sql, c.rows(marks))
