@@ -9,8 +9,10 @@ import pytest
 from tests.desk.test_orders import buy
 from tests.desk.world import DAY, World, at, passes
 from tests.make import make_fill
+from tradekit.desk.day_pnl import cash_between, day_pnl, last_moment, pnl_at_close
 from tradekit.desk.jobs import snapshot
 from tradekit.desk.liquidate import LiquidateOptions, liquidate
+from tradekit.desk.performance import rebuilt_row
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.state import account
 from tradekit.market.bars import BarStore
@@ -137,3 +139,29 @@ def test_a_short_of_a_statement_wins_when_the_price_falls(world):
         found = account(desk)
         assert found.daily_pnl == D("119.50")  # sold at 110, now at 98, less the fee
         assert found.drawdown == 0.0
+
+
+@pytest.fixture
+def all_day(tmp_path):
+    """A 24/7 desk: AAA at 100 from 23:30 on, past midnight."""
+    made = World(tmp_path / "d")
+    path = made.path / "desk.yaml"
+    path.write_text(path.read_text().replace("desk: {", "desk: {calendar: 24/7, timezone: UTC, "))
+    made.add("AAA", [100] * 30, since="18:30")
+    made.add("AAA", [100] * 30, since="-5:00", day=DAY + timedelta(days=1))
+    return made
+
+
+def test_a_fill_at_midnight_is_the_new_day_s(all_day):
+    """An order of 23:59 fills at the open of the next bar, which is the moment when the old day ends."""
+    with all_day.desk("18:59") as desk:
+        midnight, day = at("18:00") + timedelta(hours=1), DAY + timedelta(days=1)
+        desk.clock.set(midnight + timedelta(minutes=5))
+        desk.store.book_fill(make_fill(symbol="AAA", qty=10, price=101, at=midnight, session=day))
+        old, new = desk.calendar.on(DAY), desk.calendar.on(day)
+        assert pnl_at_close(desk, old) == ([], {}, 0)
+        held = desk.store.positions.open()
+        assert day_pnl(desk, held, {"AAA": D(100)}, day=new.day) == -10
+        assert cash_between(desk, last_moment(desk, old)) == -1010
+        row = rebuilt_row(desk, old)
+        assert (row.cash, row.positions) == (0, 0)

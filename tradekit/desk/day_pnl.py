@@ -1,7 +1,7 @@
 """What the day has brought: P&L from the previous close on, out of the desk's own fills and what it holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -62,9 +62,17 @@ def day_pnl(
 
 def pnl_at_close(desk: Desk, session: Session) -> tuple[list[Position], dict[str, Decimal], Decimal | None]:
     """What was held at a session's close, at which prices, and the session's P&L; None where a price is not known."""
-    positions = desk.store.positions_at(session.close)
+    until = last_moment(desk, session)
+    positions = desk.store.positions_at(until)
     prices = {p.symbol: price for p in positions if (price := close_price(desk, p.symbol, session, session.day))}
-    return positions, prices, day_pnl(desk, positions, prices, until=session.close, day=session.day)
+    return positions, prices, day_pnl(desk, positions, prices, until=until, day=session.day)
+
+
+def last_moment(desk: Desk, session: Session) -> datetime:
+    """The last moment whose fills are the session's: its close, where auctions fill; 24/7 the one before midnight,
+    when the first fills of the next session come.
+    """
+    return session.close - timedelta(microseconds=1) if desk.calendar.around_the_clock else session.close
 
 
 def cash_between(desk: Desk, since: datetime, until: datetime | None = None) -> Decimal:
@@ -83,12 +91,12 @@ def close_price(desk: Desk, symbol: str, session: Session | None, today: date) -
 def _changes(desk: Desk, start: Session | None, today: date, until: datetime | None) -> Iterator[Change]:
     from tradekit.desk.state import last_price
 
-    since = start.close if start else None
+    since = last_moment(desk, start) if start else None
     for fill in desk.store.fills.all(since=since, as_of=until):
-        if start is None or fill.session > start.day or fill.at > start.close:  # a fill in the close is in its equity
+        if since is None or fill.at > since:  # a fill in the close is in its equity
             yield _of_fill(desk, fill)
     for moved in desk.store.adjustments.all(since=since, as_of=until):
-        if start is not None and moved.at <= start.close:
+        if since is not None and moved.at <= since:
             continue
         if moved.kind == "split" and moved.symbol and moved.qty:
             yield Change(moved.at, moved.symbol, moved.qty, ZERO, is_split=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from tradekit.desk.day_pnl import cash_between, pnl_at_close
+from tradekit.desk.day_pnl import cash_between, last_moment, pnl_at_close
 from tradekit.desk.desk import Desk
 from tradekit.model import Account, Performance, Session
 from tradekit.money import ZERO, book, dec
@@ -82,7 +82,7 @@ def final_row(desk: Desk, session: Session, early: Performance) -> Performance:
         at=session.close,
         equity=None if early.equity is None else early.equity + pnl - early.pnl + paid,
         desk_equity=base + pnl,
-        cash=early.cash + cash_between(desk, early.at, session.close) + paid,
+        cash=early.cash + cash_between(desk, early.at, last_moment(desk, session)) + paid,
         exposure=book(exposure, desk.settings.desk.currency),
         exposure_pct=_share(exposure, base + pnl),
         positions=len(positions),
@@ -163,11 +163,11 @@ def _books_at(desk: Desk, session: Session) -> tuple[Decimal | None, Decimal, De
     """Equity, cash, exposure and the number of positions at a session's close, from the books."""
     from tradekit.store.fold import cash_of, cash_of_adjustment
 
-    currency, close = desk.settings.desk.currency, session.close
-    moved = desk.store.adjustments.all(as_of=close)
+    currency, close, end = desk.settings.desk.currency, session.close, last_moment(desk, session)
+    moved = desk.store.adjustments.all(as_of=end)
     paid_in = sum((cash_of_adjustment(row, currency=currency) for row in moved), ZERO)
-    cash = paid_in + sum((cash_of(fill, currency=currency) for fill in desk.store.fills.all(as_of=close)), ZERO)
-    positions = desk.store.positions_at(close)
+    cash = paid_in + sum((cash_of(fill, currency=currency) for fill in desk.store.fills.all(as_of=end)), ZERO)
+    positions = desk.store.positions_at(end)
     exposure, whole = ZERO, True
     for position in positions:
         bar = desk.market.last(position.symbol, close)

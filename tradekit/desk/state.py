@@ -12,7 +12,7 @@ import msgspec
 from tradekit.brokers.base import BrokerAccount
 from tradekit.clock import parse_time
 from tradekit.desk.claims import others
-from tradekit.desk.day_pnl import cash_between, day_pnl, pnl_at_close
+from tradekit.desk.day_pnl import cash_between, day_pnl, last_moment, pnl_at_close
 from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import fallen, total_pnl
@@ -115,7 +115,7 @@ def account_at_close(desk: Desk, session: Session) -> Account:
     return msgspec.structs.replace(
         found,
         equity=None if found.equity is None else found.equity - late,
-        cash=found.cash - cash_between(desk, session.close),
+        cash=found.cash - cash_between(desk, last_moment(desk, session)),
         desk_equity=equity,
         exposure=book(exposure, desk.settings.desk.currency),
         exposure_pct=_share(exposure, equity),
