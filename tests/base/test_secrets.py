@@ -82,5 +82,15 @@ def test_a_keyring_answers_has_nothing_breaks_or_hangs(program, value):
     assert from_keyring("x", deadline_s=0.5, program=program) == value
 
 
+def test_a_file_of_the_folder_we_stand_in_is_no_keyring(monkeypatch, tmp_path):
+    """Somebody's desk with a keyring.py in it is not asked for secrets, and is not told any."""
+    (tmp_path / "keyring.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    assert from_keyring("alpaca-key") is None
+    secrets._into_keyring("alpaca-key", "hidden")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_variables():
     assert variable_of("alpaca.key-id") == "TRADEKIT_SECRET_ALPACA_KEY_ID"

@@ -113,7 +113,7 @@ def keep_secret(name: str, value: str, environ: Mapping[str, str] = os.environ, 
 
 
 def _into_keyring(name: str, value: str, *, deadline_s: float = KEYRING_DEADLINE_S, program: str = _KEEPER) -> bool:
-    command = [sys.executable, "-c", program, SERVICE, name]
+    command = [sys.executable, "-P", "-c", program, SERVICE, name]  # -P: not from the folder we stand in
     try:
         done = subprocess.run(command, input=value.encode(), capture_output=True, timeout=deadline_s, check=False)
     except (subprocess.TimeoutExpired, OSError):
@@ -167,7 +167,7 @@ def _plain_file(path: Path) -> str | None:
 
 def from_keyring(name: str, *, deadline_s: float = KEYRING_DEADLINE_S, program: str = _CHILD) -> str | None:
     """What the user's keyring has under tradekit/NAME; None where it has nothing, no keyring works or it hangs."""
-    command = [sys.executable, "-c", program, SERVICE, name]
+    command = [sys.executable, "-P", "-c", program, SERVICE, name]  # -P: not from the folder we stand in
     try:
         done = subprocess.run(command, capture_output=True, timeout=deadline_s, stdin=subprocess.DEVNULL, check=False)
     except (subprocess.TimeoutExpired, OSError):
