@@ -114,3 +114,17 @@ def test_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
         desk.clock.set(at("09:37"))
         (order,) = monitor_exits(desk)  # 106 less 3 % is 102.82
         assert (order.purpose, order.reason) == ("exit", "trailing-stop")
+
+
+def test_a_quote_lowers_the_low_too(opened, monkeypatch):
+    """What raises MFE counts for MAE: the best price of a quote was in the trade's record, the worst was not."""
+    with opened() as desk:
+        Fake(desk)
+        buy(desk, stop=0.02, target=0.05)
+        desk.clock.set(at("09:36"))
+        seen = msgspec.structs.replace(quote_of("99", "98.95", "99.05", 1), at=at("09:36") + timedelta(seconds=1))
+        desk.clock.sleep(2)
+        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        assert monitor_exits(desk) == []
+        (mark,) = desk.store.marks.all()
+        assert (mark.high, mark.low) == (D("100.01"), D(99))

@@ -129,7 +129,7 @@ def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bo
         trigger = None if price is None else _fresh_trigger(desk, price, now, judged_to)
         found = judge_now(desk, price, trigger, now, held, plan, state)
         if not found and trigger is not None:
-            held = advance(held, _moment(now, trigger), plan)
+            held, low = advance(held, _moment(now, trigger), plan), min(low, trigger)
     level = level_in_force(held, plan)
     changed = msgspec.structs.replace(
         mark,
