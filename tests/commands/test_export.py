@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import stat
 
 import pytest
@@ -15,6 +16,15 @@ from tradekit.store import open_store
 @pytest.fixture(scope="module")
 def desks(tmp_path_factory):
     return all_desks(tmp_path_factory.mktemp("desks"))
+
+
+def test_an_export_that_was_killed_does_not_stop_the_next_one(desks, line, tmp_path):
+    pytest.importorskip("pyarrow")
+    left = tmp_path / f".x.parquet.{os.getpid()}.part"
+    left.write_bytes(b"half")
+    done = line("export", "trades", "--out", tmp_path / "x.parquet", "-C", desks["mixed"])
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("what", ["trades", "fills", "candidates", "decisions", "training", "tax-lots"])

@@ -77,6 +77,14 @@ def test_a_volume_in_a_read_only_root_can_be_filled(tmp_path, monkeypatch):
     assert (tmp_path / "d" / "desk.yaml").exists() and not list((tmp_path / "d").glob(".*.init"))
 
 
+def test_an_init_that_was_killed_does_not_stop_the_next_one(tmp_path):
+    """A container's first process always has the same pid."""
+    (tmp_path / "d" / f".{os.getpid()}.init").mkdir(parents=True)
+    (tmp_path / "d" / f".{os.getpid()}.init" / "desk.db").write_bytes(b"half")
+    make_desk(tmp_path / "d", "crypto", TODAY)
+    assert (tmp_path / "d" / "desk.yaml").exists() and not list((tmp_path / "d").glob(".*.init"))
+
+
 @pytest.mark.parametrize("content", ["desk.yaml", "notes.txt", ".hidden"])
 def test_what_is_there_already_is_never_touched(content, tmp_path):
     (tmp_path / content).write_text("mine")

@@ -319,6 +319,7 @@ def _parquet(target: Path, rows: Sequence[Row]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        partial.unlink(missing_ok=True)  # of one that was killed: in a container each may have the same pid
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         pq.write_table(pa.table(columns), partial, compression="zstd")
         os.replace(partial, target)

@@ -58,6 +58,7 @@ def make_desk(target: Path, preset: str, today: "date", created_at: "datetime | 
         place.parent.mkdir(parents=True, exist_ok=True)
         name = f"{os.getpid()}.init"
         building = place / f".{name}" if place.is_dir() else place.parent / f".{place.name}.{name}"
+        _remove(building)  # of one that was killed: in a container each may have the same pid
         building.mkdir(mode=0o700)
     except OSError as error:
         raise StoreError(
