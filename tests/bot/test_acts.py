@@ -171,6 +171,23 @@ def test_killed_before_the_sale_was_sent_it_sells_once_after_the_restart(bot, ap
     assert len(acts(process.desk)) == 1
 
 
+def test_who_was_taken_off_the_list_meanwhile_gets_nothing_done(bot, api):
+    """Kill the bot, strike the name, start it again: what that person had confirmed is dropped."""
+    process = bot()
+    question(api, "/liquidate")
+    with Lock(process.desk / "locks" / "liquidate.lock"):
+        api.click()
+        turned_away(api, process)
+        process.stop(signal.SIGKILL)
+    path = process.desk / "desk.yaml"
+    path.write_text(path.read_text().replace(f"users: [{OWNER}]", "users: [8]"))
+    told = len(api.of("sendMessage"))
+    bot(folder=process.desk)
+    api.wait_for(lambda: rows(process.desk / "bot.db", "SELECT 1 FROM requests WHERE state = 'done'"))
+    assert sells(process.desk) == []
+    assert api.of("sendMessage")[told:] == []
+
+
 @pytest.mark.parametrize("pause", [0.6 * n / KILLS for n in range(KILLS)])
 def test_killed_in_the_middle_of_a_sale_it_finishes_it_once(bot, api, pause):
     """Wherever the kill falls, and its command lives on: one sell a position, and an answer after the restart."""

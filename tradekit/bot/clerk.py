@@ -306,6 +306,9 @@ class Clerk:
         self.working.add(request.id)
         try:
             answer = request.answer
+            if request.user_id not in self.said.users:
+                _log.warning("request %s dropped: user %s is not on the list any more", request.id, request.user_id)
+                answer = ()
             if answer is None:
                 waits = nullcontext() if request.words[0] == "halt" else self.one_act
                 async with waits:
