@@ -139,6 +139,31 @@ def test_a_pass_of_a_loop_has_a_deadline_and_the_next_one_sells(held):
         assert desk.store.positions.open() == []
 
 
+@pytest.mark.parametrize("name", ["writer.lock", "submit.lock"])
+def test_a_lock_that_somebody_holds_ends_a_pass_and_not_the_loop(tmp_path, name):
+    """One writer that hung for half a minute ended `monitor-exits --every`, and with it all exits."""
+    world = World(tmp_path / "d", NO_COSTS + DEADLINES)
+    world.add("AAA", [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40)
+    with world.desk("09:31") as desk:
+        decide(desk, "AAA", 100.0, stop=0.01, target=0.5)
+        enter(desk, EnterOptions())
+        passes(desk, "09:32", "09:34")
+        held = Lock((world.path if name == "writer.lock" else desk.account_dir) / name)
+        held.acquire()
+        desk.clock.set(at("09:42"))
+        loop, real = keep_monitoring(desk, 60.0), desk.clock.sleep
+
+        def freed(_s):
+            held.release()
+            real(60.0)
+
+        desk.clock.sleep = freed
+        for _ in islice(loop, 3):
+            pass
+        assert any(name in line for line in desk.said)
+        assert desk.store.positions.open() == []
+
+
 def test_what_no_wait_of_ours_notices_is_interrupted(tmp_path, line, monkeypatch):
     from tradekit.desk import decide as step
 

@@ -8,6 +8,7 @@ from math import isnan
 
 import msgspec
 
+from tradekit.base.deadline import within
 from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
@@ -23,7 +24,7 @@ from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.state import fresh_limit_s, quote, regime_now
 from tradekit.desk.triggered import escalate_triggered
 from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
-from tradekit.errors import UpstreamError
+from tradekit.errors import Busy, UpstreamError
 from tradekit.exits import LEVELS, NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position, PriceBar, Quote
@@ -34,6 +35,7 @@ RESTING_RULES = (
     "hard-stop",
     "trailing-stop",
 )  # a level that a long bar went through is where we got out
+ALERT_S = 1.0  # an alert about a lock waits no longer for it: the next pass comes first
 
 
 @dataclass(frozen=True)
@@ -353,19 +355,24 @@ def _moment(now: datetime, price: float) -> Bar:
 
 
 def keep_monitoring(desk: Desk, pause_s: float) -> Iterator[list[Order]]:
-    """A pass every `pause_s` seconds until somebody interrupts; a venue or data failure ends a pass, not the loop."""
+    """A pass every `pause_s` seconds until somebody interrupts; a failure of venue or data, or a lock that somebody
+    else holds, ends a pass, not the loop.
+    """
     while True:
         started = desk.clock.monotonic()
         try:
             with bounded(desk, "monitor-exits", alarm=False):
                 orders = monitor_exits(desk)
             yield orders
-        except UpstreamError as problem:
-            alert_once(
-                desk,
-                "exits-failing",
-                f"a pass of the exit rules failed: {problem.message}",
-                every_s=300,
-            )
+        except (UpstreamError, Busy) as problem:
+            _say_failed(desk, f"a pass of the exit rules failed: {problem.message}")
         desk.count("passes")
         desk.clock.sleep(max(0.0, pause_s - (desk.clock.monotonic() - started)))
+
+
+def _say_failed(desk: Desk, message: str) -> None:
+    try:
+        with within(ALERT_S):
+            alert_once(desk, "exits-failing", message, every_s=300)
+    except Busy:  # nothing can be written just now
+        desk.say(message)
