@@ -11,8 +11,9 @@ import pytest
 
 from tests.desk.world import World, at
 from tradekit.base.interrupts import Interrupted
+from tradekit.base.settings_file import load_settings
 from tradekit.clock import ManualClock, ScaledClock, awake_and_asleep
-from tradekit.desk.supervise import HEALTH, SuperviseOptions, health, supervise
+from tradekit.desk.supervise import HEALTH, Running, SuperviseOptions, Supervisor, health, supervise
 from tradekit.errors import UsageError
 from tradekit.model import Slot
 
@@ -293,6 +294,56 @@ def test_broken_settings_leave_the_old_ones_in_force(case):
 
     case.run("06:00", until, rate=1.0)
     assert case.desk.settings.schedule[0]["at"] == "open+5m"
+
+
+def reread(supervisor, text):
+    """The schedule once more, after desk.yaml was changed."""
+    desk = supervisor.desk
+    (desk.path / "desk.yaml").write_text(text)
+    desk.settings = load_settings(desk.path).settings
+    supervisor._read_schedule()
+
+
+def test_a_slot_follows_what_its_new_settings_say_of_its_lane_and_time(case):
+    """A slot of the same name that runs the exits now stood behind the scans, with their time limit."""
+    text = (case.folder / "desk.yaml").read_text()
+    with case.world.desk("09:00") as desk:
+        supervisor = Supervisor(desk, SuperviseOptions(), lambda line, error: None, awake_and_asleep, ["true"])
+        supervisor._read_schedule()
+        first = supervisor.jobs["first"]
+        assert (first.lane, first.timeout_s) == ("rest", desk.settings.supervise.timeout_s)
+        changed = text.replace("run: scan --type open", "run: monitor-exits").replace("stop_s: 1", "exit_timeout_s: 7")
+        reread(supervisor, changed)
+        assert supervisor.jobs["first"] is first  # its crashes and pauses are remembered
+        assert (first.lane, first.timeout_s) == ("exits", 7)
+
+
+def test_a_service_that_is_off_and_on_again_at_once_is_started_again(case):
+    text = (case.folder / "desk.yaml").read_text()
+    bot = text + "bot: {enabled: true, users: [1]}\n"
+    with case.world.desk("09:00") as desk:
+        supervisor = Supervisor(desk, SuperviseOptions(), lambda line, error: None, awake_and_asleep, ["true"])
+        reread(supervisor, bot)
+        ending = Running(supervisor.jobs["bot"], None, desk.clock.now(), None, asked=1)
+        reread(supervisor, text)
+        reread(supervisor, bot)
+        supervisor._ended(ending, 143)
+        assert list(supervisor.lanes["bot"].waiting) == ["bot"]
+
+
+def test_settings_of_another_desk_leave_the_old_ones_in_force(case):
+    sent = []
+
+    def until(desk):
+        if not sent:
+            desk.store.meta.set("currency", "USD")
+            path = case.folder / "desk.yaml"
+            path.write_text(path.read_text().replace("desk: {", "desk: {currency: EUR, "))
+            sent.append(os.kill(os.getpid(), signal.SIGHUP))
+        return bool({"alert.settings-broken", "supervise.reloaded"} & {e.kind for e in desk.store.events.all()})
+
+    case.run("06:00", until, rate=1.0)
+    assert ("alert.settings-broken" in case.kinds, case.desk.settings.desk.currency) == (True, "USD")
 
 
 def test_new_code_gets_a_new_process_once_no_child_is_at_work(case, monkeypatch):

@@ -29,7 +29,7 @@ from tradekit.clock import ScaledClock, awake_and_asleep, iso
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.halts import masters_left
-from tradekit.desk.open import load_calendar, store_mode
+from tradekit.desk.open import check_fits, load_calendar, store_mode
 from tradekit.desk.slots import desk_schedule, note_overdue, out_of_time, slots_done, timeout_s
 from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.schedule import SlotSpec, check, resolve_day
@@ -248,10 +248,20 @@ class Supervisor:
         if self.desk.settings.bot.enabled:
             self.jobs["bot"] = Job("bot", ("bot",), "bot", None, service=True)
         for name, job in self.jobs.items():
+            self.lanes.setdefault(job.lane, Lane())
             if name in known and known[name].words == job.words:
                 self.jobs[name] = known[name]
-            self.lanes.setdefault(job.lane, Lane())
+                self._follow(known[name], job)
         self._make_plan()
+
+    def _follow(self, job: Job, new: Job) -> None:
+        """A job that is known keeps its crashes and pauses, and has the time and the lane that its slot has now."""
+        waiting = self.lanes[job.lane].waiting
+        moves = job.lane != new.lane and job.name in waiting
+        job.lane, job.timeout_s = new.lane, new.timeout_s
+        if moves:
+            waiting.remove(job.name)
+            self._queue(job.name)
 
     def _make_plan(self) -> None:
         """The times to come, today's and those of the next day that has any."""
@@ -380,7 +390,7 @@ class Supervisor:
     def _ended(self, one: Running, code: int) -> None:
         job = one.job
         if one.asked and job.service:  # by a reload; what has other words now is started with them
-            if self.jobs.get(job.name) not in (None, job):
+            if self.jobs.get(job.name, job) is not job:  # one that is off and on again is another one, and equal
                 self._queue(job.name)
         elif one.asked:
             self._stopped(one)
@@ -586,6 +596,7 @@ class Supervisor:
         desk = self.desk
         try:
             loaded, universe = load_settings(desk.path), load_universe(desk.path)
+            check_fits(desk.path, loaded.settings, desk.store)
             before = (desk.settings, desk.settings_hash, desk.universe, desk.place)
             desk.settings, desk.settings_hash = loaded.settings, loaded.hash
             desk.universe, desk.place = universe, loaded.place
