@@ -6,12 +6,14 @@ import socketserver
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.desk.world import World
 from tests.make import make_position
+from tradekit.clock import ManualClock
 from tradekit.desk.events import alert, event
 from tradekit.desk.notify import checked, notify, try_channels
 from tradekit.errors import ConfigError
@@ -101,6 +103,30 @@ def test_what_was_before_the_first_look_is_history(tmp_path, service):
         alert(desk, "halt", "old")
         desk.clock.sleep(5)
         assert [one.sent for one in notify(desk)] == [0]
+
+
+def test_alerts_after_the_host_s_clock_was_put_back_are_told(tell, service):
+    """It was a day ahead for one look; what happened before the next look, hours later, is not lost."""
+    with tell("{kind: webhook, url: URL}") as desk:
+        right = desk.clock.now()
+        look(desk, 86400)
+        desk.clock = ManualClock(right)
+        alert(desk, "halt", "after the clock was put right")
+        assert [one.sent for one in look(desk, 3 * 3600)] == [1]
+        alert(desk, "halt", "and the next one")
+        assert [one.sent for one in look(desk, 60)] == [1]
+    assert len(service.got) == 2
+
+
+def test_an_outbox_begun_while_the_clock_was_ahead_tells_what_comes(tmp_path, service):
+    settings = f"notify: {{channels: {{c: {{kind: webhook, url: '{service.url}'}}}}}}\n"
+    with World(tmp_path / "d", settings).desk("10:00") as desk:
+        right = desk.clock.now()
+        desk.clock = ManualClock(right + timedelta(days=1))
+        notify(desk)
+        desk.clock = ManualClock(right)
+        alert(desk, "halt", "now")
+        assert [one.sent for one in look(desk, 60)] == [1]
 
 
 def test_a_service_down_for_an_hour_gets_everything_afterwards_once_and_in_order(tell, service):

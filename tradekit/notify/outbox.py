@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS channels (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
+PUT_BACK = timedelta(days=1)
 
 
 class Trouble(NamedTuple):
@@ -62,13 +63,19 @@ class Outbox:
         self._db.close()
 
     def since(self, now: datetime, overlap: timedelta) -> datetime:
-        """From when on events are looked at: the first call starts the outbox, what was before is history."""
+        """From when on events are looked at: the first call starts the outbox, what was before is history.
+
+        Where the clock was ahead at an earlier look a day is looked at, and what is known is passed over.
+        """
         row = self._db.execute("SELECT value FROM facts WHERE key = 'started'").fetchone()
         if row is None:
             self._db.execute("INSERT INTO facts VALUES ('started', ?), ('seen', ?)", [iso(now), iso(now)])
             return now
         seen = self._db.execute("SELECT value FROM facts WHERE key = 'seen'").fetchone()[0]
-        return max(parse_time(row[0]), parse_time(seen) - overlap)
+        started, last = parse_time(row[0]), parse_time(seen)
+        if started > now:
+            return now - PUT_BACK
+        return max(started, (last - overlap) if last <= now else now - PUT_BACK)
 
     def queue(self, rows: Iterable[tuple[str, Event]], now: datetime) -> int:
         """Have (channel, event) pairs wait; those that were queued before are left alone. How many were new."""
