@@ -14,7 +14,7 @@ import pytest
 from tests.desk.world import World
 from tests.make import make_position
 from tradekit.clock import ManualClock
-from tradekit.desk.events import alert, event
+from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.notify import checked, notify, try_channels
 from tradekit.errors import ConfigError
 from tradekit.notify.kinds import OTHERS, is_told
@@ -116,6 +116,28 @@ def test_alerts_after_the_host_s_clock_was_put_back_are_told(tell, service):
         alert(desk, "halt", "and the next one")
         assert [one.sent for one in look(desk, 60)] == [1]
     assert len(service.got) == 2
+
+
+def test_a_failing_channel_is_tried_again_after_the_clock_was_put_back(tell, service):
+    with tell("{kind: webhook, url: URL}") as desk:
+        right = desk.clock.now()
+        service.status = 503
+        desk.clock.sleep(86400)
+        alert_once(desk, "halt", "said by a clock that is a day ahead")
+        look(desk)
+        desk.clock, service.status = ManualClock(right), 200
+        assert alert_once(desk, "halt", "and by the right one") is not None
+        assert [one.sent for one in look(desk, 60)] == [2]
+
+
+@pytest.mark.parametrize("asked", ["9" * 400, "99999999999999", "\N{SUPERSCRIPT TWO}"])
+def test_a_pause_that_is_no_number_or_too_long_stops_no_channel(tell, service, asked):
+    service.status, service.headers = 429, {"retry-after": asked}
+    with tell("{kind: webhook, url: URL}") as desk:
+        alert(desk, "halt", "told in the end")
+        assert [one.sent for one in look(desk)] == [0]
+        service.status = 200
+        assert [one.sent for one in look(desk, 3601)] == [1]
 
 
 def test_an_outbox_begun_while_the_clock_was_ahead_tells_what_comes(tmp_path, service):

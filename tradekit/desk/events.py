@@ -62,9 +62,12 @@ def alert_once(
     every_s: int = 3600,
     **data: Any,
 ) -> Event | None:
-    """Like `alert`, but a condition that lasts is repeated only every `every_s` seconds."""
-    since = desk.clock.now() - timedelta(seconds=every_s)
-    for old in desk.store.events.alerts(since):
-        if old.kind == f"alert.{kind}" and old.symbol == symbol and old.ref == ref:
+    """Like `alert`, but a condition that lasts is repeated only every `every_s` seconds.
+
+    One from the future was said by a clock that was put back since: it silences nothing.
+    """
+    now = desk.clock.now()
+    for old in desk.store.events.alerts(now - timedelta(seconds=every_s)):
+        if old.at <= now and (old.kind, old.symbol, old.ref) == (f"alert.{kind}", symbol, ref):
             return None
     return alert(desk, kind, message, symbol=symbol, ref=ref, **data)

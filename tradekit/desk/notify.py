@@ -12,7 +12,7 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once
 from tradekit.errors import ConfigError, TradekitError
 from tradekit.model import Event
-from tradekit.notify.channels import Secret, send
+from tradekit.notify.channels import MOST_ASKED_S, Secret, send
 from tradekit.notify.kinds import is_told, matches, unknown
 from tradekit.notify.outbox import Outbox
 from tradekit.notify.words import fitting, message
@@ -77,7 +77,8 @@ def deliver(desk: Desk, outbox: Outbox, name: str, channel: ChannelSettings, fin
     said, now, count, messages = desk.settings.notify, desk.clock.now(), 0, 0
     trouble = outbox.trouble(name)
     error = trouble.error if trouble else None
-    if trouble is None or trouble.next_at <= now:
+    longest = timedelta(seconds=max(said.longest_retry_s, MOST_ASKED_S))
+    if trouble is None or not now < trouble.next_at <= now + longest:  # later: by a clock that was put back since
         while messages < MESSAGES and (rows := outbox.waiting(name, said.burst)):
             rows = rows[: fitting([event for _, event in rows], desk.calendar.zone)]
             text = message(

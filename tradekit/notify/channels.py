@@ -14,6 +14,7 @@ from tradekit.notify.words import Message
 
 Secret = Callable[[str], str]  # the value of a secret's name
 DEADLINES = Deadlines(3.0, 5.0, 10.0)
+MOST_ASKED_S = 3600.0  # a service may ask for a longer pause; a message is not worth one
 
 
 def send(name: str, channel: ChannelSettings, message: Message, secret: Secret) -> None:
@@ -162,12 +163,12 @@ def _settled(name: str, answer: Answer) -> None:
 
 
 def _wait(answer: Answer) -> float | None:
-    """Seconds that the service asks for, in a header or (Telegram) in the body."""
+    """Seconds that the service asks for, in a header or (Telegram) in the body; an hour is the most it gets."""
     text = answer.headers.get("retry-after", "")
     asked = (answer.data or {}).get("parameters") if isinstance(answer.data, dict) else None
     if not text and isinstance(asked, dict):
         text = str(asked.get("retry_after", ""))
-    return float(text) if text.isdigit() else None
+    return min(float(text), MOST_ASKED_S) if text.isascii() and text.isdigit() else None
 
 
 def _incomplete(name: str, what: str) -> ConfigError:
