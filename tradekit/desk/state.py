@@ -22,7 +22,6 @@ from tradekit.desk.pauses import paused
 from tradekit.desk.settlement import settled_cash
 from tradekit.desk.venue import Seen, look
 from tradekit.model import (
-    LIVE_STATUSES,
     Account,
     Halt,
     Order,
@@ -37,11 +36,6 @@ if TYPE_CHECKING:  # thirty small modules that a pass with nothing to do does wi
     from tradekit.risk.base import Book, HeldView
 
 RESUMED_AT = "resumed_at"  # meta: the last `resume`; streaks count from here
-
-
-def session_now(desk: Desk) -> Session | None:
-    """Today's session, before, during and after its hours."""
-    return desk.calendar.on(desk.calendar.day(desk.clock.now()))
 
 
 def in_hours(desk: Desk) -> bool:
@@ -338,10 +332,6 @@ def _returns(desk: Desk, symbols: Sequence[str], session: date) -> dict[str, lis
         closes = desk.market.closes(symbol, session, desk.settings.risk.correlation_days + 1)
         found[symbol] = [b / a - 1 for a, b in pairwise(closes)]
     return found
-
-
-def is_live(order: Order) -> bool:
-    return order.status in LIVE_STATUSES
 
 
 def regime_now(desk: Desk) -> str:

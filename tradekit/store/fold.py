@@ -5,7 +5,7 @@ while it is open it is a position, afterwards a trade. Prices are quantity-weigh
 once, when a fill becomes a move, so the sums foot exactly.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -320,11 +320,3 @@ def _split(held: Episode, factor: Decimal) -> None:
     held.split *= factor
     for part in held.exits:
         part["qty"], part["price"] = wire(part["qty"] * factor), wire(part["price"] / factor)
-
-
-def open_quantities(episodes: Sequence[Episode]) -> Decimal:
-    """The signed quantity that is held at the end: long > 0, short < 0."""
-    last = episodes[-1] if episodes else None
-    if last is None:
-        return ZERO
-    return last.qty if last.side == "long" else -last.qty
