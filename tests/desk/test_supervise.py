@@ -331,6 +331,16 @@ def test_a_service_that_is_off_and_on_again_at_once_is_started_again(case):
         assert list(supervisor.lanes["bot"].waiting) == ["bot"]
 
 
+def test_a_typing_error_is_told_with_what_still_goes_on(case):
+    path = case.folder / "desk.yaml"
+    with case.world.desk("06:00") as desk:
+        supervisor = Supervisor(desk, SuperviseOptions(), lambda line, error: None, awake_and_asleep, ["true"])
+        path.write_text(path.read_text() + "rsik: {}\n")
+        supervisor._look_at_disk()
+        (found,) = [e for e in desk.store.events.all() if e.kind == "alert.settings-broken"]
+    assert found.data["message"].endswith("exits go on with the settings of before, nothing else does")
+
+
 def test_settings_of_another_desk_leave_the_old_ones_in_force(case):
     sent = []
 

@@ -69,7 +69,7 @@ def crontab(
     """Print the schedule as lines for cron, right across clock changes and half days.
 
     With channels in desk.yaml also a line for notify. Writes nothing; install it with
-    `tradekit schedule crontab | crontab -`.
+    `tradekit schedule crontab | crontab -`, which takes the place of all lines that you have: keep those in a file too.
     """
     import sys
     from pathlib import Path

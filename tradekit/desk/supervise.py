@@ -582,7 +582,8 @@ class Supervisor:
             if load_settings(desk.path).hash != desk.settings_hash:
                 alert_once(desk, "settings-changed", f"desk.yaml is not what the supervisor runs: {hint}")
         except ConfigError as error:
-            alert_once(desk, "settings-broken", f"{error.message}: every command will refuse it")
+            text = f"{error.message}: exits go on with the settings of before, nothing else does"
+            alert_once(desk, "settings-broken", text)
         if (found := version_on_disk()) not in (None, desk.code_version):
             alert_once(desk, "code-changed", f"tradekit {found} is installed, {desk.code_version} runs: {hint}")
 
