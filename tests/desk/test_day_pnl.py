@@ -129,6 +129,19 @@ def test_a_split_is_no_loss(world):
         assert account(desk).daily_pnl == 0
 
 
+def test_what_came_for_delisted_shares_is_the_day_s_result(world):
+    """99 shares that closed at 100 were paid out at 5: neither the day nor daily-loss knew of the loss."""
+    with world.desk() as desk:
+        hold(desk)
+        desk.clock.set(monday("09:40"))
+        paid = Adjustment(
+            id="c-1", at=monday("09:35"), kind="cash-in-lieu", symbol="AAA", qty=D(99), amount=D(495), ref=None
+        )
+        desk.store.book_adjustment(paid)
+        assert desk.store.positions.open() == []
+        assert account(desk).daily_pnl == 495 - 9900
+
+
 def test_a_short_of_a_statement_wins_when_the_price_falls(world):
     with world.desk("16:05") as desk:
         sold = make_fill(

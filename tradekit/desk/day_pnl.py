@@ -90,7 +90,9 @@ def close_price(desk: Desk, symbol: str, session: Session | None, today: date) -
 
 def _changes(desk: Desk, start: Session | None, today: date, until: datetime | None) -> Iterator[Change]:
     from tradekit.desk.state import last_price
+    from tradekit.store.fold import cash_of_adjustment
 
+    currency = desk.settings.desk.currency
     since = last_moment(desk, start) if start else None
     for fill in desk.store.fills.all(since=since, as_of=until):
         if since is None or fill.at > since:  # a fill in the close is in its equity
@@ -100,6 +102,8 @@ def _changes(desk: Desk, start: Session | None, today: date, until: datetime | N
             continue
         if moved.kind == "split" and moved.symbol and moved.qty:
             yield Change(moved.at, moved.symbol, moved.qty, ZERO, is_split=True)
+        elif moved.kind == "cash-in-lieu" and moved.symbol and moved.qty:
+            yield Change(moved.at, moved.symbol, -moved.qty, cash_of_adjustment(moved, currency=currency))
         elif moved.kind in TAKEN_OVER and moved.symbol and moved.qty is not None:
             yield _taken_over(moved, last_price(desk, moved.symbol) or ZERO)
 
