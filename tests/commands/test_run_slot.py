@@ -7,6 +7,7 @@ import pytest
 
 from tests.desk.world import NO_COSTS, World, at
 from tests.notify.test_notify import Service
+from tradekit.desk.open import recorded_run
 from tradekit.desk.slots import run_slot
 from tradekit.errors import NothingToDo
 from tradekit.model import Slot
@@ -36,6 +37,19 @@ def test_a_slot_that_was_killed_is_run_again_while_there_is_time(world):
         left_running(desk)
         assert run_slot(desk, "books").state == "done"
         assert run_slot(desk, "later").state == "done"
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "done"), (7, "done"), (5, "failed")])
+def test_a_slot_whose_work_had_ended_is_not_run_twice(world, code, state):
+    with world.desk("09:36") as desk:
+        with recorded_run(desk, "reconcile") as run:
+            pass
+        desk.store.runs.finish(run.id, at("09:36"), code, {})
+        desk.store.slots.save(Slot(name="books", session=DAY, due_at=at("09:35"), state="running", run_id=run.id))
+        with pytest.raises(NothingToDo):  # killed between the run's last word and the slot's
+            run_slot(desk, "books")
+        assert [(row.name, row.state) for row in desk.store.slots.on(DAY) if row.name == "books"] == [("books", state)]
+        assert len(desk.store.runs.all()) == 1
 
 
 def test_a_slot_that_was_killed_has_failed_once_it_is_too_late(world):

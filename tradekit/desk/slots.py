@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+
 from tradekit.base.interrupts import OutOfTime, limited, shielded
 from tradekit.base.locks import Lock
 from tradekit.clock import parse_time
@@ -110,8 +112,11 @@ def run_slot(desk: Desk, name: str) -> Slot:
         session = desk.calendar.on(desk.calendar.day(now))
         before = desk.calendar.previous(desk.calendar.day(now))
         around = [one.day for one in (before, session) if one]
-        done = slots_done(desk, around)
         # whoever runs a slot holds this lock: a row that says `running` was left by one that was killed
+        for row in [row for day in around for row in desk.store.slots.on(day)]:
+            if row.name == name and row.state == "running" and (state := _ended_as(desk, row)):
+                desk.store.slots.save(msgspec.structs.replace(row, state=state))
+        done = slots_done(desk, around)
         died = {key for key, state in done.items() if key[0] == name and state == "running"}
         found = check(name, now, specs, desk.calendar, {key: done[key] for key in done if key not in died})
         for key in died:
@@ -123,6 +128,14 @@ def run_slot(desk: Desk, name: str) -> Slot:
             return run_due(desk, found.due, desk.calendar.day(found.due.at))
     later = f"; next at {found.next_at:%Y-%m-%dT%H:%MZ}" if found.next_at else ""
     raise NothingToDo(f"{name}: {found.because}{later}")
+
+
+def _ended_as(desk: Desk, row: Slot) -> SlotState | None:
+    """What became of the work of a slot that was killed before it said so; None: the work was killed too."""
+    run = desk.store.runs.get(row.run_id) if row.run_id else None
+    if run is None or run.exit_code is None or run.exit_code > 128:
+        return None
+    return "done" if run.exit_code in (0, Findings.code) else "failed"
 
 
 def _as_failed(desk: Desk, name: str, at: datetime) -> Slot:
