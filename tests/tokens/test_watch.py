@@ -74,6 +74,23 @@ def test_another_programs_refresh_is_taken_over_with_a_warning(bot, clock, tmp_p
     assert bot.idp.counts["reuses"] == 0
 
 
+def test_an_access_token_alone_does_not_take_the_login_s_place(bot, clock, tmp_path, caplog):
+    """Such a file was never put right again, and each look told that it was taken over."""
+    path = tmp_path / "token.json"
+    watched = Watched(bot.owner, path, None, 420)
+    watched.look()
+    clock.sleep(60)
+    mine = path.read_text()
+    tree = json.loads(mine)
+    tree["token"] |= {"access_token": "from-elsewhere", "expires_at": int(clock.now().timestamp()) + 1800}
+    del tree["token"]["refresh_token"]
+    path.write_text(json.dumps(tree))
+    assert watched.look(patient=True)
+    assert path.read_text() == mine
+    assert (bot.owner.vault.read().generation, bot.alerts) == (1, [])
+    assert "no refresh token" in caplog.text
+
+
 def test_a_program_that_writes_into_the_vault_itself_is_noticed(bot, clock):
     clock.sleep(60)
     stored = bot.owner.vault.read()

@@ -86,6 +86,10 @@ class Watched:
         if ours or late or (known and known.issued_at and found.issued_at and found.issued_at <= known.issued_at):
             self._ours = None
             return
+        if found.refresh_token is None and known is not None and owner.state(known).login in ("ok", "soon"):
+            _log.warning("%s has no refresh token now, and our login works: it is written again", self._path)
+            self._ours = None
+            return
         owner.report(
             "token-outside",
             f"{owner.provider.name}: another program refreshed or logged in and wrote {self._path}; its token is taken "
