@@ -107,6 +107,15 @@ def test_a_wrong_schedule_is_named_with_its_line(desk, capsys):
     assert "desk.yaml:4: schedule[1]: unknown key att, did you mean at?" in err
 
 
+def test_a_unit_s_name_is_one_that_systemd_takes(desk, capsys):
+    spaced = desk.rename(desk.with_name("my desk (2)"))
+    for words in ((), ("--timers",)):
+        _, out, _ = called(spaced, capsys, "systemd", *words, "--program", "/opt/tradekit")
+        names = [line[2:] for line in out.splitlines() if line.startswith("# ")]
+        assert names and all(name.startswith("tradekit-my-desk-2-") and " " not in name for name in names)
+        assert '"' in out and "my desk (2)" in out  # the folder itself is named as it is
+
+
 def test_with_a_bot_and_timers_there_is_a_service_for_it(desk, capsys):
     (desk / "desk.yaml").write_text("desk: {name: test}\nbot: {enabled: true, users: [1]}\n")
     _, out, _ = called(desk, capsys, "systemd", "--timers", "--program", "/opt/tradekit")

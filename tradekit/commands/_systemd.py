@@ -1,5 +1,6 @@
 """Units for systemd: a supervisor, or a timer for every slot that calls run-slot with its due-check."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -85,6 +86,11 @@ Unit={unit}.service
 [Install]
 WantedBy=timers.target
 """
+
+
+def unit_name(folder: str) -> str:
+    """A desk's folder as part of a unit's name, where systemd takes letters, digits and some marks only."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", folder)
 
 
 def supervise_unit(command: str, desk: str, writable: str, *, user: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +42,7 @@ def init(
     rows = make_desk(target, preset, now.date(), now)
     show(rows, ctx.obj.format)
     if target != Path():
-        say(f"next: tradekit -C {target} data import FILE... --timeframe 1m")
+        say(f"next: tradekit -C {quote(str(target))} data import FILE... --timeframe 1m")
 
 
 def make_desk(target: Path, preset: str, today: "date", created_at: "datetime | None" = None) -> list[dict[str, str]]:

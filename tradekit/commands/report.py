@@ -336,12 +336,19 @@ def _on(store: "Store", day: date, settings: "Settings") -> "Session | None":
 
 
 def _last_day(store: "Store", zone: ZoneInfo) -> date | None:
-    """The newest session that a scan, an order, a trade or a run belongs to."""
+    """The newest session that a scan, an order, a trade or a run belongs to; a run of a weekend to the one before."""
     last: Sequence[Any] = [*store.scans.all(limit=1), *store.orders.all(limit=1), *store.trades.all(limit=1)]
     days = [record.session for record in last]
     if not days:
         days = [run.started_at.astimezone(zone).date() for run in store.runs.all(limit=1)]
+        days = [_session_before(store, day) for day in days]
     return max(days, default=None)
+
+
+def _session_before(store: "Store", day: date) -> date:
+    """The day, or the last session before it; the day itself where nothing is known of sessions."""
+    known = store.sessions.load(day - timedelta(days=10), day)
+    return known[-1].day if known else day
 
 
 def _range(

@@ -130,12 +130,13 @@ def systemd(
     from tradekit.clock import clock_from
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._crontab import a_year
-    from tradekit.commands._systemd import bot_unit, notify_units, quoted, slot_units, supervise_unit
+    from tradekit.commands._systemd import bot_unit, notify_units, quoted, slot_units, supervise_unit, unit_name
 
     with read_store(ctx.obj) as store:
         first = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK") or store.meta.get("clock_at")).now().date()
         calendar = desk_calendar(ctx.obj, store, first)
     desk = ctx.obj.here.resolve()
+    name = unit_name(desk.name)
     own = Path(sys.argv[0])
     called = program or (str(own.absolute()) if own.name == "tradekit" else "tradekit")
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tradekit"
@@ -143,21 +144,21 @@ def systemd(
     user = getuser() if system else None
     if timers:
         days = a_year(first, calendar.on, calendar.zone)
-        files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, desk.name, writable, user=user)
+        files = slot_units(desk_schedule(ctx.obj), days, calendar.zone, command, name, writable, user=user)
         if has_channels(ctx.obj):
-            files |= notify_units(command, desk.name, writable, user=user)
+            files |= notify_units(command, name, writable, user=user)
         if read_settings(ctx.obj).settings.bot.enabled:
-            files |= bot_unit(command, desk.name, writable, user=user)
+            files |= bot_unit(command, name, writable, user=user)
     else:
-        files = {f"tradekit-{desk.name}-supervise.service": supervise_unit(command, desk.name, writable, user=user)}
-    for name, text in files.items():
+        files = {f"tradekit-{name}-supervise.service": supervise_unit(command, name, writable, user=user)}
+    for file, text in files.items():
         if out is None:
-            typer.echo(f"# {name}\n{text}")
+            typer.echo(f"# {file}\n{text}")
         else:
             folder = Path(out)
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8")
-            typer.echo(str(folder / name))
+            (folder / file).write_text(text, "utf-8")
+            typer.echo(str(folder / file))
 
 
 def has_channels(context: "Context") -> bool:
