@@ -98,7 +98,7 @@ def test_the_word_of_the_venue_from_before_the_fill_does_not_stay(opened):
         assert (entry.status, entry.raw_status) == ("filled", None)
 
 
-def test_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
+def test_without_bars_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
     with opened() as desk:
         Fake(desk)
         buy(desk, stop=0.02, target=0.05, after_target="arm-trail", trail=0.03)
@@ -106,6 +106,7 @@ def test_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
         seen = msgspec.structs.replace(quote_of("106", "105.95", "106.05", 1), at=at("09:36") + timedelta(seconds=1))
         desk.clock.sleep(2)
         monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        monkeypatch.setattr(desk.market, "bar_seconds", lambda symbol, day: None)
         assert monitor_exits(desk) == []  # 105 arms the trail, which counts from the next look on
         (mark,) = desk.store.marks.all()
         assert (mark.high, mark.target_hit, mark.last_price) == (D(106), True, D(106))
@@ -125,6 +126,21 @@ def test_a_quote_lowers_the_low_too(opened, monkeypatch):
         seen = msgspec.structs.replace(quote_of("99", "98.95", "99.05", 1), at=at("09:36") + timedelta(seconds=1))
         desk.clock.sleep(2)
         monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        monkeypatch.setattr(desk.market, "bar_seconds", lambda symbol, day: None)
         assert monitor_exits(desk) == []
         (mark,) = desk.store.marks.all()
         assert (mark.high, mark.low) == (D("100.01"), D(99))
+
+
+def test_with_bars_a_quote_moves_no_mark_that_the_running_bar_is_judged_by(opened, monkeypatch):
+    """The quote of 106 may come after the low of 102.5 in one minute: a trail set by it must not sell at that low."""
+    with opened() as desk:
+        Fake(desk)
+        buy(desk, stop=0.02, target=0.05, after_target="arm-trail", trail=0.03)
+        desk.clock.set(at("09:36"))
+        seen = msgspec.structs.replace(quote_of("106", "105.95", "106.05", 1), at=at("09:36") + timedelta(seconds=1))
+        desk.clock.sleep(2)
+        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        assert monitor_exits(desk) == []
+        (mark,) = desk.store.marks.all()
+        assert (mark.high, mark.target_hit, mark.last_price) == (D("100.01"), False, D(106))

@@ -130,7 +130,12 @@ def look(desk: Desk, position: Position, mark: Mark, state: State, *, priced: bo
     if not found:
         trigger = None if price is None else _fresh_trigger(desk, price, now, judged_to)
         found = judge_now(desk, price, trigger, now, held, plan, state)
-        if not found and trigger is not None:
+        if (
+            not found
+            and trigger is not None
+            and desk.market.bar_seconds(position.symbol, desk.calendar.day(now)) is None
+        ):
+            # where bars come, the one that is running brings this price too, and is judged by what was known before it
             held, low = advance(held, _moment(now, trigger), plan), min(low, trigger)
     level = level_in_force(held, plan)
     changed = msgspec.structs.replace(
