@@ -222,6 +222,23 @@ def refuse_sells(fake):
     fake.submit = refuses
 
 
+@pytest.mark.parametrize(("end", "sold"), [("rejected", True), ("expired", True), ("cancelled", False)])
+def test_a_liquidate_that_the_venue_took_and_dropped_later_is_still_wanted(tmp_path, end, sold):
+    world = World(tmp_path / "d")
+    world.add("AAA", [100] * 390)
+    with world.desk() as desk:
+        Fake(desk)
+        buy(desk, stop=0.05, target=0.5)
+        passes(desk, "09:36", "09:37")
+        desk.clock.set(at("09:38"))
+        (order,) = liquidate(desk, LiquidateOptions(symbols=("AAA",)))
+        desk.broker.cancel(order.broker_order_id)
+        desk.store.orders.change(order.id, status="open" if order.status != "open" else order.status)
+        desk.store.orders.change(order.id, status=end)  # a human's cancel is a change of mind, the venue's no is not
+        passes(desk, "09:39", "09:50")
+        assert (desk.store.positions.open() == []) is sold
+
+
 # before the open, after the close, in a halt
 
 

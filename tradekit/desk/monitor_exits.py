@@ -94,7 +94,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
 def _states(desk: Desk) -> Callable[[Position, Mark], State]:
     halts = desk.store.halts.open()
     flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
-    closes = desk.store.decisions.asked_to_close()
+    closes = desk.store.decisions.asked_to_close() | desk.store.orders.fell_through()
 
     def state(position: Position, mark: Mark) -> State:
         return state_of(desk, position, mark, flatten=flatten, dead=dead, close_asked=position.id in closes)

@@ -132,6 +132,15 @@ class Orders(Table[Order]):
         """The orders of a position, its entry too."""
         return self._where("position_id = ?", [id])
 
+    def fell_through(self) -> set[str]:
+        """Ids of open positions whose latest sale somebody asked for, and the venue refused or let expire later."""
+        sql = (
+            "SELECT o.position_id, o.purpose = 'liquidate' OR o.reason = 'decision', o.status, max(o.rowid) "
+            "FROM positions p JOIN orders o ON o.position_id = p.id "
+            "WHERE p.closed_at IS NULL AND o.purpose IN ('exit', 'liquidate') GROUP BY o.position_id"
+        )  # SQLite takes the other columns from the row of the maximum
+        return {id for id, asked, status, _ in self._db.rows(sql) if asked and status in ("rejected", "expired")}
+
     def final_count(self, subject_id: str, purpose: str) -> int:
         """How many orders of this decision or position and purpose are final: the number of the next attempt."""
         sql = f"SELECT count(*) FROM orders WHERE (decision_id = ? OR position_id = ?) AND purpose = ? AND {_FINAL}"
