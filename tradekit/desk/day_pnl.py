@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
+from tradekit.desk.prices import last_price
 from tradekit.model import Adjustment, Fill, Position, Session
 from tradekit.money import ZERO, book, dec
 
@@ -89,7 +90,6 @@ def close_price(desk: Desk, symbol: str, session: Session | None, today: date) -
 
 
 def _changes(desk: Desk, start: Session | None, today: date, until: datetime | None) -> Iterator[Change]:
-    from tradekit.desk.state import last_price
     from tradekit.store.fold import cash_of_adjustment
 
     currency = desk.settings.desk.currency

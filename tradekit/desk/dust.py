@@ -6,7 +6,7 @@ import msgspec
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.desk.state import last_price
+from tradekit.desk.prices import last_price
 from tradekit.model import Mark, Position
 from tradekit.store.positions import Marks
 

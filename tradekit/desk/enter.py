@@ -14,9 +14,10 @@ from tradekit.desk.in_time import in_time, unless_over
 from tradekit.desk.orders import new_order, send
 from tradekit.desk.plans import average_true_range, plan_of
 from tradekit.desk.pretrade import Ask
+from tradekit.desk.prices import quote
 from tradekit.desk.reconcile import catch_up, reconcile
 from tradekit.desk.sell import sell
-from tradekit.desk.state import quote, regime_now
+from tradekit.desk.state import regime_now
 from tradekit.desk.trouble import count_the_day
 from tradekit.errors import Refused, UsageError
 from tradekit.exits import levels

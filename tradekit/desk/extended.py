@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tradekit.desk.desk import Desk
-from tradekit.desk.state import fresh_limit_s, in_hours, quote
+from tradekit.desk.prices import fresh_limit_s, in_hours, quote
 from tradekit.model import Order, Position
 
 

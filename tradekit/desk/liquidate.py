@@ -10,8 +10,8 @@ from tradekit.desk.events import event
 from tradekit.desk.extended import reprice_due, trades_now, tries
 from tradekit.desk.in_time import in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
+from tradekit.desk.prices import in_hours
 from tradekit.desk.sell import sell, was_refused, working_exit
-from tradekit.desk.state import in_hours
 from tradekit.desk.trouble import try_to_catch_up
 from tradekit.errors import UsageError
 from tradekit.ids import close_id

@@ -18,10 +18,11 @@ from tradekit.desk.in_time import bounded, in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import silence
 from tradekit.desk.plans import held_of, plan_levels
+from tradekit.desk.prices import fresh_limit_s, quote
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import warn_unknown
 from tradekit.desk.sell import sell, was_refused, working_exit
-from tradekit.desk.state import fresh_limit_s, quote, regime_now
+from tradekit.desk.state import regime_now
 from tradekit.desk.triggered import escalate_triggered
 from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
 from tradekit.errors import Busy, UpstreamError

@@ -18,7 +18,7 @@ from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import SPLIT, why_frozen
 from tradekit.desk.match import candidates, lookup
 from tradekit.desk.pretrade import Ask, refuse, refuse_sell
-from tradekit.desk.state import quote
+from tradekit.desk.prices import quote
 from tradekit.desk.venue import Seen, look
 from tradekit.errors import AuthError, BrokerError, OrderRejected, StoreError, TimeIsOver
 from tradekit.ids import client_order_id, order_id

@@ -17,10 +17,10 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
 from tradekit.desk.orders import cancel_and_wait, submit_lock
 from tradekit.desk.plans import plan_of
+from tradekit.desk.prices import last_price
 from tradekit.desk.protect import protect
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.sell import working_exit
-from tradekit.desk.state import last_price
 from tradekit.errors import DataError, UsageError
 from tradekit.ids import position_id, stamp
 from tradekit.model import FINAL_STATUSES, Adjustment, AdjustmentKind, Mark, Position

@@ -13,7 +13,7 @@ from tradekit.desk.frozen import UNPRICED, why_frozen
 from tradekit.desk.orders import cancel_and_wait, new_order, send
 from tradekit.desk.plans import plan_of, protect_price
 from tradekit.desk.pretrade import sellable
-from tradekit.desk.state import fresh_limit_s, in_hours, quote
+from tradekit.desk.prices import fresh_limit_s, in_hours, quote
 from tradekit.desk.venue import look
 from tradekit.exits import protect_reason
 from tradekit.model import FINAL_STATUSES, Mark, Order, Position

@@ -13,8 +13,8 @@ from tradekit.desk.extended import discount_now, nothing_trades
 from tradekit.desk.match import row_of
 from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
 from tradekit.desk.pretrade import sellable
+from tradekit.desk.prices import in_hours, quote
 from tradekit.desk.protect import live_protection, protect
-from tradekit.desk.state import in_hours, quote
 from tradekit.desk.venue import look
 from tradekit.errors import BrokerError, TimeIsOver, UsageError
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif

@@ -16,9 +16,9 @@ from tradekit.desk.day_pnl import cash_between, day_pnl, last_moment, pnl_at_clo
 from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import fallen, total_pnl
-from tradekit.desk.events import alert_once
 from tradekit.desk.match import row_of
 from tradekit.desk.pauses import paused
+from tradekit.desk.prices import fresh_price, quote
 from tradekit.desk.settlement import settled_cash
 from tradekit.desk.venue import Seen, look
 from tradekit.model import (
@@ -26,7 +26,6 @@ from tradekit.model import (
     Halt,
     Order,
     Position,
-    Quote,
     Session,
     Trade,
 )
@@ -36,27 +35,6 @@ if TYPE_CHECKING:  # thirty small modules that a pass with nothing to do does wi
     from tradekit.risk.base import Book, HeldView
 
 RESUMED_AT = "resumed_at"  # meta: the last `resume`; streaks count from here
-
-
-def in_hours(desk: Desk) -> bool:
-    """Regular hours are running."""
-    return desk.calendar.at(desk.clock.now()) is not None
-
-
-def fresh_limit_s(desk: Desk, symbol: str) -> float:
-    """How old a quote may be: the setting, or one bar where quotes are made of bars."""
-    bar = desk.market.bar_seconds(symbol, desk.calendar.day(desk.clock.now()))
-    return max(desk.settings.risk.stale_quote_s, float(bar or 0))
-
-
-def quote(desk: Desk, symbol: str) -> Quote | None:
-    """The last quote that the market knows now; None too where the data source breaks down: exits go on without."""
-    try:
-        return desk.market.quote(symbol, desk.clock.now())
-    except Exception as problem:
-        message = f"no quotes: {type(problem).__name__}: {problem}"
-        alert_once(desk, "quotes-failing", message, every_s=600)
-        return None
 
 
 def account(desk: Desk, venue: BrokerAccount | None = None) -> Account:
@@ -137,28 +115,6 @@ def market_value(desk: Desk, position: Position) -> Decimal | None:
     """Quantity x a fresh price; None where no such price is known."""
     price = fresh_price(desk, position.symbol)
     return None if price is None else book(position.qty * price, desk.settings.desk.currency)
-
-
-def fresh_price(desk: Desk, symbol: str) -> Decimal | None:
-    """The last price, unless regular hours are running and it is older than the bars of this symbol may be."""
-    found = quote(desk, symbol)
-    return None if found is None or is_stale(desk, found) else found.last
-
-
-def is_stale(desk: Desk, seen: Quote) -> bool:
-    """Older than risk.stale_bars bars (at least risk.stale_quote_s) while the market is open."""
-    if not in_hours(desk):
-        return False
-    now = desk.clock.now()
-    bar = desk.market.bar_seconds(seen.symbol, desk.calendar.day(now)) or 0
-    limit = max(desk.settings.risk.stale_quote_s, desk.settings.risk.stale_bars * bar)
-    return (now - seen.at).total_seconds() > limit
-
-
-def last_price(desk: Desk, symbol: str) -> Decimal | None:
-    """The last traded price that is visible now, however old."""
-    found = quote(desk, symbol)
-    return None if found is None else found.last
 
 
 def unmanaged(desk: Desk, seen: Seen) -> frozenset[str]:

@@ -7,8 +7,8 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert_once
 from tradekit.desk.in_time import one_symbol
 from tradekit.desk.match import row_of
+from tradekit.desk.prices import in_hours, quote
 from tradekit.desk.sell import sell
-from tradekit.desk.state import in_hours, quote
 from tradekit.model import LIVE_STATUSES, Order
 
 

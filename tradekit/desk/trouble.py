@@ -5,8 +5,9 @@ from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import note_peak
 from tradekit.desk.events import alert_once
 from tradekit.desk.halts import raise_automatic_halts
+from tradekit.desk.prices import in_hours, is_stale, quote
 from tradekit.desk.reconcile import CaughtUp, caught_up
-from tradekit.desk.state import in_hours, is_stale, measured, quote
+from tradekit.desk.state import measured
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.model import Position
 
