@@ -83,6 +83,20 @@ def test_the_open_before_the_pick_cannot_be_bought():
     assert Tape(a_case(PLAN, candidate=pick, **TRADE), numbers(path), FREE).view(AT_OPEN) is None
 
 
+def test_an_open_that_nobody_knows_yet_is_no_trade_without_a_loss():
+    tomorrow = make_session(day=date(2026, 2, 16), open=OPEN + timedelta(days=3), close=OPEN + timedelta(days=3.25))
+    losing = bars_of(*[100] * 10, *[90] * 380)
+    unknown = a_case(PLAN, candidate=make_candidate(at=at(5)), **TRADE)
+    grid = Grid(entries=(AS_TRADED, AT_OPEN), stops=(None,), targets=(None,), trails=(None,), holds=(None,))
+    answer, lines = what_if([unknown], numbers(losing), grid, FREE)
+    assert (answer.trades, answer.left_out, {line.entry for line in lines}) == (1, 0, {AS_TRADED})
+    known = a_case(PLAN, candidate=make_candidate(at=at(5)), following=tomorrow, **TRADE)
+    both = numbers(losing + bars_of(*[95] * 300, start=tomorrow.open))
+    answer, lines = what_if([unknown, known], both, grid, FREE)
+    assert (answer.trades, answer.left_out) == (1, 1)
+    assert {line.entry for line in lines} == {AS_TRADED, AT_OPEN}
+
+
 def test_a_trail_is_armed_by_the_target():
     path = bars_of(*[100] * 10, (100, 103.5, 100, 103), (103, 105, 103, 105), (105, 105, 103, 103), *[103] * 380)
     plan = plan_with(PLAN, Setting(AS_TRADED, 0.01, 0.03, 0.015, None))

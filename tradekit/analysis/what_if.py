@@ -109,7 +109,7 @@ class WhatIf(Record, frozen=True, kw_only=True):
     """The answer. `p_value`: how often chance alone finds a setting that beats the plans by as much, on this grid."""
 
     trades: int
-    left_out: int  # no bars of their session
+    left_out: int  # no bars of their session, or no next open where opens are tried
     sessions: int
     settings: int
     traded_mean: float | None  # what the desk really made a trade
@@ -306,9 +306,10 @@ def what_if(
     longs = [case for case in cases if case.side == "long"]
     tapes = [Tape(case, bars, costs) for case in longs]
     tapes = [tape for tape in tapes if tape.view(AS_TRADED) is not None]
+    tapes, grid = _with_known_open(tapes, grid)
     settings = grid.settings()
     days = [tape.case.session.day for tape in tapes]
-    if not tapes:
+    if not tapes or not settings:
         return _nothing(cases, settings, costs), []
     rets = np.zeros((len(settings) + 1, len(tapes)))  # an entry that comes too late is no trade: it earned nothing
     rules = np.full(rets.shape, NO_ENTRY)
@@ -325,6 +326,19 @@ def what_if(
     exits = [{NAMES[place]: int(n) for place, n in zip(*np.unique(row, return_counts=True), strict=True)}
              for row in rules]  # fmt: skip
     return _answer(cases, tapes, days, settings, grid, rets, exits, costs)
+
+
+def _with_known_open(tapes: list[Tape], grid: Grid) -> tuple[list[Tape], Grid]:
+    """All settings over the same trades: one whose next open nobody knows yet is left out where opens are tried.
+
+    Where no trade has one, opens are not tried.
+    """
+    if AT_OPEN not in grid.entries:
+        return tapes, grid
+    known = [tape for tape in tapes if tape.view(AT_OPEN) is not None]
+    if known:
+        return known, grid
+    return tapes, grid._replace(entries=tuple(entry for entry in grid.entries if entry != AT_OPEN))
 
 
 def _plans(tape: Tape, grid: Grid) -> list[ExitPlan]:
