@@ -54,8 +54,10 @@ def test_a_killed_supervisor_leaves_a_desk_that_the_next_one_takes_over(tmp_path
         first.wait()
         again = start(desk, "2026-02-13T15:01:00Z@20")
         try:
+            both = "SELECT count(*) FROM runs WHERE command = 'supervise' GROUP BY command HAVING count(*) = 2"
             passes = "SELECT 1 FROM runs WHERE command = 'monitor-exits' AND exit_code = 0"
-            while not rows(desk / "desk.db", passes) or state_of(found[0]) not in ("", "Z"):
+            waited_for = (both, passes)
+            while not all(rows(desk / "desk.db", sql) for sql in waited_for) or state_of(found[0]) not in ("", "Z"):
                 assert again.poll() is None, again.communicate()[1]
                 assert time.monotonic() < started + 90
                 time.sleep(0.05)
