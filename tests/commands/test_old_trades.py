@@ -25,7 +25,7 @@ def test_a_trade_of_two_years_ago_has_its_bars(new_desk, line):
         rows = np.stack([start, prices, prices, prices, prices, np.full(390, 1000.0)], axis=1)
         writer.intraday("file", 60, "AAPL", session.day.isoformat(), rows)
     answer, *lines = json.loads(line("analyze", "what-if", "--json", "-C", desk).stdout)
-    assert (answer["trades"], answer["left_out"], len(lines)) == (1, 0, 201)
+    assert (answer["trades"], answer["left_out"], len(lines)) == (1, 0, 161)  # the next open is not recorded: not tried
     first, *_ = json.loads(line("analyze", "price-movement", "--json", "-C", desk).stdout)
     assert first["n"] == 1
     page = line("report", "tearsheet", "--out", desk / "t.html", "-C", desk)
