@@ -73,7 +73,13 @@ def read_store(context: Context, at: datetime | None = None) -> "Iterator[Store]
     """The desk's store, open for reading only; `at`: as it was then. Raises ConfigError (no desk) or StoreError."""
     from tradekit.store import open_store
 
-    store = open_store(context.here / "desk.db", readonly=True)
+    with reading(open_store(context.here / "desk.db", readonly=True), at) as store:
+        yield store
+
+
+@contextmanager
+def reading(store: "Store", at: datetime | None) -> "Iterator[Store]":
+    """An open store, as it is or as it was at `at`; closed at the end."""
     try:
         if at is None:
             yield store

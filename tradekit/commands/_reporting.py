@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from tradekit.commands._context import reading
 from tradekit.commands._filters import a_date
 from tradekit.errors import UsageError
 
@@ -62,16 +63,8 @@ def read_copy(context: Any, at: datetime | None = None) -> "Iterator[Store]":
     """
     from tradekit.store.copies import open_copy
 
-    store = open_copy(context.here / "desk.db")
-    try:
-        if at is None:
-            yield store
-        else:
-            from tradekit.store.as_of import AsOf
-
-            yield cast("Store", AsOf(store, at))
-    finally:
-        store.close()
+    with reading(open_copy(context.here / "desk.db"), at) as store:
+        yield store
 
 
 def trades_of(store: "Store", found: Asked) -> "list[Trade]":
@@ -81,14 +74,6 @@ def trades_of(store: "Store", found: Asked) -> "list[Trade]":
     else:
         rows = [t for t in store.trades.all(symbol=found.symbol) if found.holds(t.session)]
     return [t for t in rows if found.strategy is None or t.strategy == found.strategy]
-
-
-def last_session(store: "Store") -> date | None:
-    """The newest session that a daily row, a scan, an order or a trade belongs to."""
-    newest: Sequence[Any] = [
-        *store.days.all(limit=1), *store.scans.all(limit=1), *store.orders.all(limit=1), *store.trades.all(limit=1),
-    ]  # fmt: skip
-    return max((record.session for record in newest), default=None)
 
 
 def eyes(context: Any, store: "Store", since: date | None = None) -> "Desk":

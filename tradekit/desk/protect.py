@@ -1,8 +1,9 @@
 """The resting stop at the venue: sized by what is held, placed at the first fill, moved up with a trail, never down."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from tradekit.base.crashpoint import crash_point
 from tradekit.base.deadline import finishing, over
@@ -136,11 +137,13 @@ def _refused(desk: Desk, position: Position, order: Order, level: Decimal, or_se
 
 def refusals(desk: Desk, position: Position) -> list[Order]:
     """The stops that the venue refused since the last one that it took, oldest first."""
-    found: list[Order] = []
-    for order in desk.store.orders.for_position(position.id):
-        if order.purpose == "protect":
-            found = [*found, order] if order.status == "rejected" else []
-    return found
+    stops = [order for order in desk.store.orders.for_position(position.id) if order.purpose == "protect"]
+    return refused_last(stops, lambda order: order.status == "rejected")
+
+
+def refused_last(orders: Sequence[Order], refused: Callable[[Order], bool]) -> list[Order]:
+    """The orders at the end of the row that were refused, oldest first."""
+    return list(takewhile(refused, reversed(orders)))[::-1]
 
 
 def _stay_loud(desk: Desk, position: Position, refused: Order) -> None:

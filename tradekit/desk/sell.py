@@ -14,7 +14,7 @@ from tradekit.desk.match import row_of
 from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import in_hours, quote
-from tradekit.desk.protect import live_protection, protect
+from tradekit.desk.protect import live_protection, protect, refused_last
 from tradekit.desk.venue import look
 from tradekit.errors import BrokerError, TimeIsOver, UsageError
 from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif
@@ -84,11 +84,8 @@ def was_refused(order: Order) -> bool:
 
 def refusals(desk: Desk, position: Position) -> list[Order]:
     """The exits that the venue refused since the last one that it took, oldest first."""
-    found: list[Order] = []
-    for order in desk.store.orders.for_position(position.id):
-        if order.purpose in LEAVING:
-            found = [*found, order] if was_refused(order) else []
-    return found
+    sales = [order for order in desk.store.orders.for_position(position.id) if order.purpose in LEAVING]
+    return refused_last(sales, was_refused)
 
 
 def _pause(desk: Desk, refused: int) -> timedelta:
