@@ -113,9 +113,10 @@ def run_slot(desk: Desk, name: str) -> Slot:
         before = desk.calendar.previous(desk.calendar.day(now))
         around = [one.day for one in (before, session) if one]
         # whoever runs a slot holds this lock: a row that says `running` was left by one that was killed
-        rows = [row for day in around for row in desk.store.slots.on(day)]
-        rows = [_settled(desk, row) if row.name == name and row.state == "running" else row for row in rows]
-        done = {(row.name, row.due_at): row.state for row in rows}
+        for row in [row for day in around for row in desk.store.slots.on(day)]:
+            if row.name == name and row.state == "running":
+                _settle(desk, row)
+        done = slots_done(desk, around)
         died = {key for key, state in done.items() if key[0] == name and state == "running"}
         found = check(name, now, specs, desk.calendar, {key: done[key] for key in done if key not in died})
         for key in died:
@@ -129,14 +130,12 @@ def run_slot(desk: Desk, name: str) -> Slot:
     raise NothingToDo(f"{name}: {found.because}{later}")
 
 
-def _settled(desk: Desk, row: Slot) -> Slot:
-    """A slot that was killed after its work had ended, with how it ended; as it is where the work was killed too."""
+def _settle(desk: Desk, row: Slot) -> None:
+    """A slot that was killed after its work had ended is written down as it ended; one killed at work stays."""
     run = desk.store.runs.get(row.run_id) if row.run_id else None
-    if run is None or run.exit_code is None or run.exit_code > 128:
-        return row
-    row = msgspec.structs.replace(row, state="done" if run.exit_code in (0, Findings.code) else "failed")
-    desk.store.slots.save(row)
-    return row
+    if run is not None and run.exit_code is not None and run.exit_code <= 128:
+        state: SlotState = "done" if run.exit_code in (0, Findings.code) else "failed"
+        desk.store.slots.save(msgspec.structs.replace(row, state=state))
 
 
 def _as_failed(desk: Desk, name: str, at: datetime) -> Slot:
