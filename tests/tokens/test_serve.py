@@ -124,10 +124,10 @@ def test_a_dead_login_is_409_and_says_what_helps(served, clock):
 def test_it_refreshes_while_it_runs(served, clock):
     clock.sleep(1600)
     for _ in range(100):
-        if served.idp.counts["refreshes"]:
+        if served.owner.vault.read().generation == 2:  # the provider counts before the answer is stored
             break
         SystemClock().sleep(0.05)
-    assert served.owner.vault.read().generation == 2
+    assert (served.owner.vault.read().generation, served.idp.counts["refreshes"]) == (2, 1)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
