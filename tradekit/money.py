@@ -16,7 +16,7 @@ _AVERAGE = Context(prec=12, rounding=ROUND_HALF_EVEN)
 _SMALL, _LARGE = 1e-290, 1e290  # between them a double holds any 15 digits
 LEDGER_UNITS = {"USD": Decimal("0.000001")}
 CRYPTO_UNIT = Decimal("0.0000000001")
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 SEEN = 16384  # doubles whose decimal is kept: a pass meets the same prices in bars, marks, positions and orders
 _SEEN: dict[float, Decimal] = {}
 
@@ -68,8 +68,12 @@ def wire(text: str | float | int | Decimal) -> Decimal:
 
 def book(amount: Decimal, currency: str = "USD") -> Decimal:
     """Computed money, rounded half-even once to the ledger's unit (USD 1e-6, crypto 1e-10)."""
-    unit = LEDGER_UNITS.get(currency, CRYPTO_UNIT)
-    return plain(amount.quantize(unit, ROUND_HALF_EVEN))
+    return plain(booked(amount, currency))
+
+
+def booked(amount: Decimal, currency: str) -> Decimal:
+    """The same with its trailing zeros: for sums."""
+    return amount.quantize(LEDGER_UNITS.get(currency, CRYPTO_UNIT), ROUND_HALF_EVEN)
 
 
 def shown_average(total: Decimal, qty: Decimal) -> Decimal:
@@ -95,4 +99,4 @@ def against_us(price: Decimal, tick: Decimal, side: str) -> Decimal:
 def plain(x: Decimal) -> Decimal:
     """Without trailing zeros and without an exponent: 1E+2 becomes 100."""
     x = x.normalize()
-    return x.quantize(Decimal(1)) if "E+" in str(x) else x
+    return x.quantize(ONE) if "E+" in str(x) else x

@@ -103,7 +103,7 @@ def _places(name: str, places: Mapping[str, int], wanted: Mapping[str, str]) -> 
         if column not in places:
             raise UsageError(f"--map {name}={wanted[name]}: no such column", f"there are: {', '.join(places)}")
         return [places[column]]
-    return [places[known] for known in (name, *KNOWN[name]) if known in places] or [-1]
+    return [places[known] for known in dict.fromkeys((name, *KNOWN[name])) if known in places] or [-1]
 
 
 Rows = Iterable[tuple[Columns, list[str]]]

@@ -3,8 +3,8 @@
 Each booking folds the symbol again from the start of the episode that it falls into; nothing before can change.
 """
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from tradekit.store.orders import status_after_fill, totals
 from tradekit.store.rows import Convert, codec, json_of, json_text, time_of, time_text, written
 from tradekit.store.trades import trade_codec
 
+SECOND = timedelta(seconds=1)
 LEVELS = ("stop_price", "target_price", "initial_stop")
 
 
@@ -192,7 +193,7 @@ class Booking:
 
     def _write_position(self, episode: Episode, old: Old | None) -> Decimal | None:
         """Insert or update; the stop that planned risk counts from."""
-        (row,) = position_rows([position_facts(episode, self._currency)])
+        (row,) = zip(*position_columns([position_facts(episode, self._currency)]), strict=True)
         if old is not None:
             self._db.run(POSITION_UPDATE, position_update(row))
             return old.initial_stop
@@ -248,7 +249,7 @@ class Booking:
         moved = [delta for delta in deltas if delta]
         if moved:
             total = sum(moved, Decimal(self._db.value("SELECT value FROM meta WHERE key = 'cash'") or 0))
-            self._db.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('cash', ?)", [str(total)])
+            self._db.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('cash', ?)", [str(plain(total))])
 
     def _scale_levels(self, symbol: str, split: Move) -> None:
         """The open position's levels and mark follow a split that it lived through."""
@@ -284,7 +285,7 @@ def exit_reason(purpose: str | None, reason: str | None) -> str:
 
 
 def position_facts(episode: Episode, currency: str) -> tuple[Any, ...]:
-    """The columns of POSITION for a position that is written for the first time; `position_rows` makes rows of them."""
+    """The columns of POSITION for a position that is written for the first time, before they are written."""
     opening, cost = episode.opening, episode.cost
     plan, stop, target = "{}", None, None
     if opening is not NOTHING_SAID:
@@ -298,8 +299,8 @@ def position_facts(episode: Episode, currency: str) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def position_rows(facts: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows for POSITION_INSERT."""
+def position_columns(facts: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
+    """The columns of POSITION as the store writes them."""
     return written(facts, POSITION_WRITERS)
 
 
@@ -311,7 +312,8 @@ def position_update(row: tuple[Any, ...]) -> tuple[Any, ...]:
 def trade_of(episode: Episode, mark: Mark | None, initial_stop: Decimal | None, *, currency: str = "USD") -> Trade:
     """The trade of a closed episode. `initial_stop` is the first stop that was set; the opening's plan stands in."""
     facts = trade_facts(episode, mark, initial_stop, currency=currency)
-    return Trade(**dict(zip(Trade.__struct_fields__, facts, strict=True)))
+    shown: list[Any] = [plain(fact) if isinstance(fact, Decimal) else fact for fact in facts]
+    return Trade(**dict(zip(Trade.__struct_fields__, shown, strict=True)))
 
 
 def trade_facts(
@@ -323,7 +325,7 @@ def trade_facts(
         raise ValueError(f"{episode.id} is still open")
     opening, long = episode.opening, episode.side == "long"
     entry = episode.entry_price
-    gross, fees = wire(plain(episode.gross)), wire(plain(episode.fees))  # sums of money that is booked
+    gross, fees = wire(episode.gross), wire(episode.fees)  # sums of money that is booked
     net = wire(gross - fees)
     risk = None
     stop = initial_stop if initial_stop is not None else _planned_stop(opening, entry, long)
@@ -342,7 +344,7 @@ def trade_facts(
         closed_at,
         exit_price,
         episode.exit_reason,
-        [part | {"qty": wire(part["qty"])} for part in episode.exits],
+        episode.exits,
         gross,
         fees,
         net,
@@ -351,7 +353,7 @@ def trade_facts(
         float(net / risk) if risk else None,
         best,
         worst,
-        int((closed_at - episode.opened_at).total_seconds()),
+        (closed_at - episode.opened_at) // SECOND,
         opening.regime,
         episode.closed_session,
         opening.decision_id,

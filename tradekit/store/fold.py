@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple, cast
 from tradekit.clock import iso
 from tradekit.ids import position_id
 from tradekit.model import Adjustment, Fill, Intent, Record
-from tradekit.money import ZERO, book, shown_average, wire
+from tradekit.money import ONE, ZERO, book, booked, shown_average, wire
 
-ONE = Decimal(1)
 BUY_RANK, SELL_RANK = 1, 2  # of one instant: splits (0), buys, sells
 
 
@@ -125,15 +124,17 @@ def from_fill(fill: Fill, *, currency: str = "USD", reason: str = "", opening: O
     qty, price, side, fee = fill.qty, fill.price, fill.side, ZERO
     if fill.fee:
         if fill.fee_asset == currency:
-            fee = book(fill.fee, currency)
+            fee = booked(fill.fee, currency)
         else:
             fee, less = _fee_in_kind(fill, currency)
             qty += less if side == "sell" else -less
     rank = BUY_RANK if side == "buy" else SELL_RANK
     exact = qty * price
-    notional = book(exact, currency)
-    facts = fill.at, rank, fill.broker_fill_id, side, qty, notional, fee, fill.session, reason, fill.order_id, opening
-    return _move((*facts, exact - notional))
+    money = booked(exact, currency)
+    return _move(
+        (fill.at, rank, fill.broker_fill_id, side, qty, money, fee, fill.session, reason, fill.order_id, opening,
+         exact - money)
+    )  # fmt: skip
 
 
 def _fee_in_kind(fill: Fill, currency: str) -> tuple[Decimal, Decimal]:
@@ -306,7 +307,7 @@ def _reduce(held: Episode, move: Move) -> Move | None:
     held.moves.append(move.id)
     price = shown_average(notional + dust, part)
     held.exits.append(
-        {"at": iso(move.at), "qty": part, "price": price, "reason": move.reason, "order_id": move.order_id}
+        {"at": iso(move.at), "qty": wire(part), "price": price, "reason": move.reason, "order_id": move.order_id}
     )
     if not held.qty:
         held.cost, held.closed_at, held.closed_session = ZERO, move.at, move.session

@@ -22,13 +22,13 @@ from tradekit.errors import UsageError
 from tradekit.model import Fill
 from tradekit.money import all_on_wire, wire
 from tradekit.store.booking import (
-    POSITION_INSERT,
+    POSITION,
     POSITION_UPDATE,
     Booking,
     Old,
     exit_reason,
+    position_columns,
     position_facts,
-    position_rows,
     position_update,
     trade_facts,
 )
@@ -151,7 +151,7 @@ class _Import:
         n = 0
         while self._late and n < BATCH:
             symbol, fills = self._late.popitem()
-            _insert(self._db, [(fill, None, None) for fill in fills])
+            _insert(self._db, fills, [None] * len(fills), [None] * len(fills))
             for id in {fill.order_id for fill in fills if fill.order_id is not None}:
                 self._booking.fill_order(id)
             self._booking.add_cash(*(cash_of_move(from_fill(fill, currency=self._currency)) for fill in fills))
@@ -165,25 +165,23 @@ class _Import:
         part = self._todo[self._at : self._at + BATCH]
         currency, held, used, taken = self._currency, self._held, self._used, self._taken
         done: list[Episode] = []
-        rows: list[tuple[Fill, str | None, str | None]] = []
+        homes: list[str | None] = []
+        turned: list[str | None] = []
         cash: list[Decimal] = []
         for fill in part:
             symbol = fill.symbol
             before, move = held.get(symbol), from_fill(fill, currency=currency, reason=REASON)
             after = advance(symbol, before, move, done, used, taken)
             cash.append(cash_of_move(move))
-            if after is before:
-                rows.append((fill, before.id if before else None, None))
-                continue
-            if after is None:
-                del held[symbol]
-            else:
-                held[symbol] = after
-            if before is None:
-                rows.append((fill, after.id if after else None, None))
-            else:
-                rows.append((fill, before.id, after.id if after else None))
-        _insert(self._db, rows)
+            if after is not before:
+                if after is None:
+                    del held[symbol]
+                else:
+                    held[symbol] = after
+            home = before or after
+            homes.append(home.id if home else None)
+            turned.append(after.id if after and before and after is not before else None)
+        _insert(self._db, part, homes, turned)
         self._booking.add_cash(*cash)
         self._write(done, {fill.symbol for fill in part})
         last = part[-1].at.replace(second=0, microsecond=0)
@@ -198,13 +196,13 @@ class _Import:
         opened = [self._held[symbol] for symbol in symbols if symbol in self._held]
         currency = self._currency
         for episodes in (closed, opened):
-            rows = position_rows([position_facts(episode, currency) for episode in episodes])
-            changed = [row for row in rows if row[0] in self._rows]
-            self._db.run_many(POSITION_UPDATE, [position_update(row) for row in changed])
-            self._db.run_many(POSITION_INSERT, [row for row in rows if row[0] not in self._rows] if changed else rows)
+            old = [episode for episode in episodes if episode.id in self._rows]
+            new = [episode for episode in episodes if episode.id not in self._rows] if old else episodes
+            rows = zip(*position_columns([position_facts(each, currency) for each in old]), strict=True)
+            self._db.run_many(POSITION_UPDATE, map(position_update, rows))
+            self._db.insert("positions", POSITION, position_columns([position_facts(each, currency) for each in new]))
         c = trade_codec()
-        trades = c.written([self._trade(episode) for episode in closed])
-        self._db.run_many(f"INSERT INTO trades ({c.columns}) VALUES ({c.marks})", trades)
+        self._db.insert("trades", c.names, c.written([self._trade(episode) for episode in closed]))
         for episode in opened:
             self._rows.setdefault(episode.id, Old(episode.id, episode.opened_at, None))
 
@@ -271,11 +269,10 @@ def _sound(fill: Fill) -> Fill:
     return msgspec.structs.replace(fill, qty=qty, price=price, fee=fee)
 
 
-def _insert(db: Db, rows: list[tuple[Fill, str | None, str | None]]) -> None:
+def _insert(db: Db, fills: list[Fill], homes: Sequence[str | None], turned: Sequence[str | None]) -> None:
+    """Fills with the positions that they belong to, and those that their rests opened."""
     c = codec(Fill)
-    sql = f"INSERT INTO fills ({c.columns}, position_id, reversed_into) VALUES ({c.marks}, ?, ?)"
-    facts = c.rows([fill for fill, _, _ in rows])
-    db.run_many(sql, [(*row, home, turned) for row, (_, home, turned) in zip(facts, rows, strict=True)])
+    db.insert("fills", (*c.names, "position_id", "reversed_into"), [*c.written(map(c.facts, fills)), homes, turned])
 
 
 def _known(db: Db, fills: list[Fill]) -> set[str]:
