@@ -11,10 +11,30 @@ from tradekit.errors import UsageError
 
 
 class Clock(Protocol):
-    """What a desk needs to know of time. `name` goes into run rows: system, virtual or scaled."""
+    """What a desk needs to know of time. `name` is for run rows and people: system, virtual or scaled."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def passes(self) -> bool:
+        """Time goes by of itself, with the host's: slots fall due, logins age. False: somebody has to move it."""
+        ...
+
+    @property
+    def host_limits(self) -> bool:
+        """A step takes time here, so that seconds of the host may cut it short; False: it ends when it ends."""
+        ...
+
+    @property
+    def stands_at_records(self) -> bool:
+        """What is piped in is worked on at its own time, whatever was looked at since; False: now is now."""
+        ...
+
+    @property
+    def leads_venue(self) -> bool:
+        """A simulated venue has no time but this one and is told it with each call."""
+        ...
 
     def now(self) -> datetime:
         """The present, an aware UTC time."""
@@ -31,6 +51,8 @@ class SystemClock:
     """The host's own clock."""
 
     name = "system"
+    passes = host_limits = True
+    stands_at_records = leads_venue = False
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -46,6 +68,8 @@ class ManualClock:
     """Stands still until somebody moves it: replays and tests. Never goes backwards."""
 
     name = "virtual"
+    passes = host_limits = False
+    stands_at_records = leads_venue = True
 
     def __init__(self, at: datetime) -> None:
         self._at = at
@@ -71,6 +95,8 @@ class ScaledClock:
     """
 
     name = "scaled"
+    passes = host_limits = True
+    stands_at_records = leads_venue = False
 
     def __init__(self, at: datetime, rate: float, start: float | None = None) -> None:
         self._at, self._rate, self._start = at, rate, time.monotonic() if start is None else start
@@ -117,6 +143,11 @@ def clock_from(text: str | None) -> Clock:
     if not 0 < speed < inf:
         raise UsageError(f"TRADEKIT_CLOCK={text}: the rate must be a number above 0", "leave @rate away")
     return ScaledClock(at, speed, since)
+
+
+def was_the_hosts(name: str) -> bool:
+    """Whether a run row's times are the host's own; rows keep the name of their clock and no more of it."""
+    return name == SystemClock.name
 
 
 def awake_and_asleep() -> tuple[float, float]:

@@ -79,6 +79,8 @@ class StageClock:
     """The stage's time; sleeping lets the others go on."""
 
     name = "virtual"
+    passes = host_limits = False
+    stands_at_records = leads_venue = True
 
     def __init__(self, link: Any) -> None:
         self._link = link

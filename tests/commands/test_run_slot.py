@@ -65,7 +65,7 @@ def test_a_slot_that_hangs_is_stopped_at_its_timeout(world, monkeypatch):
     import time
 
     with world.desk("09:35:10") as desk:
-        desk.clock.name = "system"
+        desk.clock.host_limits = True
         monkeypatch.setattr("tradekit.desk.slots.call", lambda desk, step: time.sleep(20))
         began = time.monotonic()
         found = run_slot(desk, "books")

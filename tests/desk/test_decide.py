@@ -101,7 +101,7 @@ def test_on_a_virtual_clock_piped_candidates_are_decided_at_their_own_time(tmp_p
 
 def test_yesterdays_candidate_is_skipped(tmp_path):
     desk = make_desk(tmp_path, ROWS, now=at(4 * 1440 + 5))
-    desk.clock.name = "system"
+    desk.clock.stands_at_records = False
     candidate = given(desk)
     (found,) = decide(desk, DecideOptions(ids=(candidate.id,)))
     assert (found.action, found.because) == ("SKIP", "it is of the session 2026-02-13: scan again")

@@ -12,7 +12,7 @@ import pytest
 from tests.desk.world import World, at
 from tradekit.base.interrupts import Interrupted
 from tradekit.base.settings_file import load_settings
-from tradekit.clock import ManualClock, ScaledClock, awake_and_asleep
+from tradekit.clock import ManualClock, ScaledClock, SystemClock, awake_and_asleep
 from tradekit.desk.supervise import HEALTH, Running, SuperviseOptions, Supervisor, health, supervise
 from tradekit.errors import UsageError
 from tradekit.model import Slot
@@ -157,10 +157,8 @@ def test_a_stop_ends_children_that_do_not_want_to(case):
         os.kill(int((case.folder / "pid").read_text()), 0)
 
 
-class Moved:
+class Moved(SystemClock):
     """The host's clock, which somebody moves."""
-
-    name = "system"
 
     def __init__(self, start):
         self.start, self.began, self.offset = start, time.monotonic(), 0.0

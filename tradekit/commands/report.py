@@ -387,8 +387,8 @@ def _whole_day(session: "Session", settings: "Settings") -> tuple[datetime, date
 
 def _until(session: "Session", runs: "Sequence[Run]") -> datetime:
     """How far the day has come: a virtual clock has come as far as its last run, the host's clock to now."""
-    from tradekit.clock import SystemClock
+    from tradekit.clock import SystemClock, was_the_hosts
 
-    if runs and all(run.clock != "system" for run in runs):
+    if runs and not any(was_the_hosts(run.clock) for run in runs):
         return min(session.close, max(run.ended_at or run.started_at for run in runs))
     return max(session.open, min(session.close, SystemClock().now()))

@@ -146,8 +146,8 @@ def of_this_minute(desk: Desk) -> list[Decision]:
 
 
 def decided(desk: Desk, candidate: Candidate, by: str, piped: bool) -> Decision:
-    """One decision. On a virtual clock a piped candidate is decided at its own time."""
-    at = candidate.at if piped and desk.clock.name == "virtual" else desk.clock.now()
+    """One decision. Where the clock stands at records, a piped candidate is decided at its own time."""
+    at = candidate.at if piped and desk.clock.stands_at_records else desk.clock.now()
     strategy = desk.strategies[candidate.strategy]
     moo = getattr(strategy, "order_kind", "limit") == "moo"
     rescanned = scan_type(desk, candidate) == RESCAN

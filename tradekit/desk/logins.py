@@ -27,7 +27,7 @@ def refresh_tokens(desk: Desk, options: RefreshOptions) -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     errors: list[TradekitError] = []
-    for name in desk.settings.providers if desk.clock.name != "virtual" else ():
+    for name in desk.settings.providers if desk.clock.passes else ():
 
         def report(kind: str, message: str, name: str = name) -> None:
             if kind == "note":
@@ -51,7 +51,7 @@ def refresh_tokens(desk: Desk, options: RefreshOptions) -> list[dict[str, Any]]:
 
 def warn_of_logins(desk: Desk) -> None:
     """A line for every login that ends soon or has ended; an alert when open positions hang on one that has."""
-    if not desk.settings.providers or desk.clock.name == "virtual":
+    if not desk.settings.providers or not desk.clock.passes:
         return
     from tradekit.tokens import standing, warnings
 

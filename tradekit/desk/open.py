@@ -347,7 +347,7 @@ def open_http(desk: Desk) -> Broker:
         deadlines=Deadlines(said.connect_s, said.read_s, said.total_s),
         token=None if name is None else lambda refresh: secret(name).value,
         limit=limit,
-        headers=lambda: {"venue-time": iso(desk.clock.now())} if desk.clock.name == "virtual" else {},
+        headers=lambda: {"venue-time": iso(desk.clock.now())} if desk.clock.leads_venue else {},
         unreadable=desk.path / "logs" / "unreadable",
         retries=said.retries,
     )

@@ -29,7 +29,7 @@ def desk_schedule(desk: Desk) -> list[SlotSpec]:
         settings.schedule,
         around_the_clock=around,
         strategies=settings.scan.strategies,
-        logins=bool(settings.providers) and desk.clock.name != "virtual",
+        logins=bool(settings.providers) and desk.clock.passes,
         rescan_s=settings.supervise.rescan_s,
     )
     specs = parse_schedule(entries, around_the_clock=around, place=lambda i: desk.place("schedule", i))
@@ -44,7 +44,7 @@ def run_due(desk: Desk, due: Due, session: date) -> Slot:
     if due.spec.after is not None and done.get((due.spec.after, due.at)) != "done":
         return _save(desk, due, session, "skipped", None)
     step = parse(due.spec.run)
-    run_id, limit = None, timeout_s(desk, due.spec) if desk.clock.name != "virtual" else None
+    run_id, limit = None, timeout_s(desk, due.spec) if desk.clock.host_limits else None
     try:
         with limited(limit):
             run_id = _run(desk, due, session, step)
@@ -81,7 +81,7 @@ def out_of_time(desk: Desk, due: Due, session: date, what: str) -> Slot:
 
 
 def _run(desk: Desk, due: Due, session: date, step: Step) -> str:
-    in_time = nullcontext() if desk.clock.name == "virtual" else bounded(desk, step.verb, alarm=False)
+    in_time = bounded(desk, step.verb, alarm=False) if desk.clock.host_limits else nullcontext()
     with running(desk, step.verb, step.argv) as run, in_time:
         _save(desk, due, session, "running", run.id)
         call(desk, step)

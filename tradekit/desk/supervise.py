@@ -95,7 +95,7 @@ def supervise(
 
     Raises Interrupted after SIGTERM or Ctrl-C, UsageError on a desk whose clock stands still.
     """
-    if desk.clock.name == "virtual":
+    if not desk.clock.passes:
         raise UsageError("a clock that stands still makes nothing due", "TRADEKIT_CLOCK=ISO@rate, or leave it away")
     return Supervisor(desk, options, say or _print, times, program).run()
 
