@@ -403,7 +403,7 @@ class Performance(Record, frozen=True, kw_only=True):
     flow: Decimal  # deposits less withdrawals: no performance
     trades: int
     wins: int
-    drawdown: float | None
+    drawdown: float | None  # below the highest growth of returns so far, the start included
     benchmark: str | None
     benchmark_close: Decimal | None
     benchmark_return: float | None  # close over the close of the session before

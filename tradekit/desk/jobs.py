@@ -7,7 +7,14 @@ import msgspec
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, event
-from tradekit.desk.performance import SnapshotOptions, final_row, live_row, missing_sessions, rebuilt_row
+from tradekit.desk.performance import (
+    SnapshotOptions,
+    final_row,
+    live_row,
+    missing_sessions,
+    rebuilt_row,
+    with_drawdowns,
+)
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.state import account, account_at_close
 from tradekit.errors import UsageError
@@ -37,11 +44,12 @@ def snapshot(desk: Desk, options: SnapshotOptions | None = None) -> list[Perform
     session = desk.calendar.on(today)
     over = session is not None and desk.clock.now() > session.close
     row = account_at_close(desk, session) if session is not None and over else account(desk)
-    found = live_row(desk, session, today, row)
+    found, *others = with_drawdowns(desk, live_row(desk, session, today, row))
     with desk.store.transaction(low=True):
         if not desk.store.account.all(session=today, limit=1):
             desk.store.account.add(row)
         desk.store.days.add(found)
+        desk.store.days.save(*others)
         event(desk, "snapshot", equity=str(row.desk_equity))
     return [found]
 
@@ -60,7 +68,7 @@ def _make_final(desk: Desk, early: Performance | None) -> None:
     }
     changed |= {"at": session.close, "daily_pnl": row.pnl, "daily_pnl_pct": row.pnl_pct}
     with desk.store.transaction(low=True):
-        desk.store.days.save(row)
+        desk.store.days.save(*with_drawdowns(desk, row))
         desk.store.account.add(msgspec.structs.replace(accounts[0], **changed))
         event(desk, "snapshot.final", session=str(session.day))
 
@@ -83,9 +91,10 @@ def _past(desk: Desk, day: date) -> Performance:
     if known or session is None:
         assert known is not None
         return known
-    found = rebuilt_row(desk, session)
+    found, *others = with_drawdowns(desk, rebuilt_row(desk, session))
     with desk.store.transaction(low=True):
         desk.store.days.add(found)
+        desk.store.days.save(*others)
         event(desk, "snapshot.rebuilt", session=str(day))
     return found
 

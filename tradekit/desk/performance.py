@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from tradekit.desk.day_pnl import cash_between, last_moment, pnl_at_close
 from tradekit.desk.desk import Desk
+from tradekit.metrics import drawdowns
 from tradekit.model import Account, Performance, Session
 from tradekit.money import ZERO, book, dec
 
@@ -92,6 +95,24 @@ def final_row(desk: Desk, session: Session, early: Performance) -> Performance:
     )
 
 
+def with_drawdowns(desk: Desk, row: Performance) -> list[Performance]:
+    """`row` with its drawdown, then the stored rows whose own it changes: rows of past sessions come late.
+
+    A drawdown is of the growth of returns (docs/metrics.md), so that the start is a peak and cash flows are none; it is
+    a fraction >= 0, and None in a row without a return.
+    """
+    rows = sorted([*(r for r in desk.store.days.all() if r.session != row.session), row], key=lambda r: r.session)
+    depths = iter(drawdowns([r.pnl_pct for r in rows if r.pnl_pct is not None]))
+    found = []
+    for each in rows:
+        fallen = None if each.pnl_pct is None else round(0.0 - next(depths), 12)
+        if each is row:
+            found.insert(0, msgspec.structs.replace(row, drawdown=fallen))
+        elif each.drawdown != fallen:
+            found.append(msgspec.structs.replace(each, drawdown=fallen))
+    return found
+
+
 def missing_sessions(desk: Desk) -> list[Session]:
     """Complete sessions since the first fill that have no row."""
     days = desk.store.fills.first_session()
@@ -120,7 +141,6 @@ def _row(
 ) -> Performance:
     trades = desk.store.trades.all(session=day)
     fills = desk.store.fills.all(session=day)
-    peak = max((row.desk_equity for row in desk.store.days.between(None, day) if row.desk_equity), default=None)
     close, change = _benchmark(desk, session, at)
     return Performance(
         session=day,
@@ -138,7 +158,7 @@ def _row(
         flow=_flow(desk, day),
         trades=len(trades),
         wins=sum(trade.net > 0 for trade in trades),
-        drawdown=None if desk_equity is None else max(0.0, float(1 - desk_equity / max(peak or ZERO, desk_equity))),
+        drawdown=None,  # depends on the rows before it: `with_drawdowns`
         benchmark=desk.settings.desk.benchmark,
         benchmark_close=close,
         benchmark_return=change,

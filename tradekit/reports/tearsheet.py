@@ -151,8 +151,9 @@ def _equity(sheet: Sheet) -> str:
 
 
 def _drawdown(sheet: Sheet) -> str:
-    depths = [100 * x for x in drawdowns([row.pnl_pct or 0.0 for row in sheet.days])]
-    names = [f"{row.session}" for row in sheet.days]
+    names = ["start", *(f"{row.session}" for row in sheet.days)] if sheet.days else []
+    start = [0.0] if sheet.days else []
+    depths = start + [100 * x for x in drawdowns([row.pnl_pct or 0.0 for row in sheet.days])]
     return line_chart([Line(depths, "loss", "drawdown")], names, "drawdown", unit=" %", fill=True, zero=True)
 
 

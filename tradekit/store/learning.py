@@ -26,7 +26,7 @@ CREATE TABLE performance (
     flow             REAL NOT NULL,  -- deposits less withdrawals
     trades           INTEGER NOT NULL,
     wins             INTEGER NOT NULL,
-    drawdown         REAL,           -- fraction below the highest row before
+    drawdown         REAL,           -- fraction below the highest growth of returns so far
     benchmark        TEXT,
     benchmark_close  REAL,
     benchmark_return REAL,           -- fraction, close to close
@@ -104,10 +104,11 @@ class Days(Table[Performance]):
         found = self._where("session < ?", [session.isoformat()], limit=1)
         return found[0] if found else None
 
-    def save(self, row: Performance) -> None:
-        """Write a session's row down, over its old one."""
+    def save(self, *rows: Performance) -> None:
+        """Write rows of sessions down, over their old ones."""
         c = self._codec
-        self._write(f"INSERT OR REPLACE INTO performance ({c.columns}) VALUES ({c.marks})", c.row(row))
+        for row in rows:
+            self._write(f"INSERT OR REPLACE INTO performance ({c.columns}) VALUES ({c.marks})", c.row(row))
 
 
 class PositionChecks(Table[PositionCheck]):
