@@ -103,7 +103,7 @@ def with_drawdowns(desk: Desk, row: Performance) -> list[Performance]:
     """
     rows = sorted([*(r for r in desk.store.days.all() if r.session != row.session), row], key=lambda r: r.session)
     depths = iter(drawdowns([r.pnl_pct for r in rows if r.pnl_pct is not None]))
-    found = []
+    found: list[Performance] = []
     for each in rows:
         fallen = None if each.pnl_pct is None else round(0.0 - next(depths), 12)
         if each is row:
