@@ -43,6 +43,13 @@ class Calendar(Protocol):
         ...
 
 
+def last_moment(session: Session, *, around_the_clock: bool) -> datetime:
+    """The last moment whose fills are the session's: its close, where auctions fill; 24/7 the one before midnight,
+    when the first fills of the next session come.
+    """
+    return session.close - timedelta(microseconds=1) if around_the_clock else session.close
+
+
 class ExchangeCalendar:
     """A calendar over a sorted table of sessions."""
 

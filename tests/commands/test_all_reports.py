@@ -1,10 +1,14 @@
 """Every report, analysis and export prints in every format, on desks that have much, little or nothing to say."""
 
 import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.make import make_fill, make_order
 from tests.reports.evening import all_desks
+from tradekit.store import Opening, open_store
 
 pytestmark = pytest.mark.filterwarnings("error")
 REPORTS = ("daily", "fills", "funnel", "overnight", "weekly", "monthly", "exits", "vetoes", "metrics", "risk",
@@ -93,6 +97,31 @@ def test_a_night_around_the_clock_has_the_date_of_its_session(new_desk, run):
     done = run("report", "overnight", "--since", "2026-02-13", "--until", "2026-02-14", "-C", new_desk("crypto"),
                env=clock)  # fmt: skip
     assert done.stdout == "2026-02-13\n2026-02-14\n"
+
+
+@pytest.fixture
+def past_midnight(new_desk):
+    """A 24/7 desk: its order of Friday 23:59 filled at midnight; it traded at noon of Saturday too."""
+    path, midnight = new_desk("crypto"), datetime(2026, 2, 14, tzinfo=UTC)
+    with closing(open_store(path / "desk.db")) as store:
+        for name, at in (("LATE-USD", midnight), ("NOON-USD", midnight + timedelta(hours=12))):
+            sent = at - timedelta(minutes=1)
+            order = make_order(symbol=name, created_at=sent, session=sent.date(), position_id=name)
+            store.orders.add(order)
+            fill = make_fill(order_id=order.id, symbol=name, at=at, session=at.date())
+            store.book_fill(fill, Opening(position_id=name))
+    return path
+
+
+def test_a_fill_at_midnight_is_not_held_on_the_day_before(past_midnight, run):
+    def held(*words):
+        done = run("report", *words, "--json", "-C", past_midnight, env={"TRADEKIT_CLOCK": "2026-02-15T12:00:00Z"})
+        assert done.returncode in (0, 7), done.stderr
+        return json.loads(done.stdout)
+
+    assert [row["symbol"] for row in held("daily", "--session", "2026-02-13")["positions"]] == []
+    nights = held("overnight", "--since", "2026-02-13", "--until", "2026-02-14")
+    assert [[row["symbol"] for row in night["held"]] for night in nights] == [[], ["LATE-USD", "NOON-USD"]]
 
 
 def test_exports_take_the_same_questions(desks, line):

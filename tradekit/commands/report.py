@@ -203,8 +203,10 @@ def _day(
     symbol: str | None = None,
 ) -> "Day":
     """What the store knows of a session, as the report takes it."""
+    from tradekit.calendar import last_moment
     from tradekit.reports.daily import Day
 
+    end_of_day = last_moment(session, around_the_clock=settings.desk.calendar == "24/7")
     newest = _last_day(store, ZoneInfo(settings.desk.timezone)) == session.day
     trades = store.trades.all(session=session.day)
     orders = {order.id: order for order in store.orders.all(session=session.day)}
@@ -234,7 +236,7 @@ def _day(
         slots=store.slots.on(session.day),
         runs=runs,
         account=accounts[-1] if accounts else None,
-        positions=store.positions.open() if newest else store.positions_at(session.close),
+        positions=store.positions.open() if newest else store.positions_at(end_of_day),
         findings=_findings(context, session.day),
         funnel=stages.funnel(),
         missed=missed,

@@ -50,13 +50,15 @@ def overnight(
             now = desk_clock(store.meta.get("clock_at")).now()
             _print(ctx, _night(store, now, store.marks.of_open(), found, settings.desk.currency))
         return
+    from tradekit.calendar import last_moment
     from tradekit.store.as_of import AsOf
 
     nights = []
     with read_copy(ctx.obj) as store:
         sessions = _sessions(store, found, settings, desk_clock(store.meta.get("clock_at")).now())
         for session_ in sessions:
-            then = cast("Store", AsOf(store, session_.close))
+            end = last_moment(session_, around_the_clock=settings.desk.calendar == "24/7")
+            then = cast("Store", AsOf(store, end))
             nights.append(_night(then, session_.close, {}, found, settings.desk.currency))
     if ctx.obj.format == "csv":
         show([row for night in nights for row in night.held], "csv")

@@ -1,10 +1,11 @@
 """What the day has brought: P&L from the previous close on, out of the desk's own fills and what it holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradekit import calendar
 from tradekit.desk.desk import Desk
 from tradekit.desk.prices import last_price
 from tradekit.model import Adjustment, Fill, Position, Session
@@ -70,10 +71,8 @@ def pnl_at_close(desk: Desk, session: Session) -> tuple[list[Position], dict[str
 
 
 def last_moment(desk: Desk, session: Session) -> datetime:
-    """The last moment whose fills are the session's: its close, where auctions fill; 24/7 the one before midnight,
-    when the first fills of the next session come.
-    """
-    return session.close - timedelta(microseconds=1) if desk.calendar.around_the_clock else session.close
+    """The last moment whose fills are the session's, on this desk's calendar."""
+    return calendar.last_moment(session, around_the_clock=desk.calendar.around_the_clock)
 
 
 def cash_between(desk: Desk, since: datetime, until: datetime | None = None) -> Decimal:
