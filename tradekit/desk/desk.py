@@ -53,6 +53,7 @@ class Desk:
     events: list[Event] = field(default_factory=list)  # written by this run
     trouble: ConfigError | None = None  # what is wrong with desk.yaml: the settings are those of before
     left: list[str] = field(default_factory=list)  # symbols that the time of the command did not suffice for
+    sending: bool = False  # this process has the account's submit lock
     say: Callable[[str], None] = print_stderr
     place: Callable[..., str] = lambda *keys: "desk.yaml"  # where a key stands: place("schedule", 3) -> desk.yaml:41
 

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
-from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import paused
 from tradekit.desk.plans import plan_of
 from tradekit.desk.sell import sell, working_exit
 from tradekit.exits import closing_step
-from tradekit.model import FINAL_STATUSES, Order, Position
+from tradekit.model import Order, Position
 
 
 class Why(NamedTuple):
@@ -50,15 +49,9 @@ def end_of_day_order(desk: Desk, position: Position, because: str, price: Decima
         step = "market"  # nothing trades: one order rests for the reopening, whatever its price
     if step == "on-close":
         return None if working else _sell(desk, position, why, on_close=True)
-    if working is not None:
-        if working.type != "limit" or step == "limit":
-            return None
-        if cancel_and_wait(desk, working, "the limit did not fill").status not in FINAL_STATUSES:
-            return None
-        position = desk.store.positions.get(position.id) or position
-        if position.qty <= 0:
-            return None
-    return _sell(desk, position, why, limit=step == "limit")
+    if working is not None and (working.type != "limit" or step == "limit"):
+        return None
+    return _sell(desk, position, why, limit=step == "limit", instead_of=working)
 
 
 def _sell(
@@ -69,6 +62,7 @@ def _sell(
     limit: bool = False,
     on_close: bool = False,
     on_open: bool = False,
+    instead_of: Order | None = None,
 ) -> Order | None:
     order = sell(
         desk,
@@ -80,6 +74,7 @@ def _sell(
         limit=limit,
         on_close=on_close,
         on_open=on_open,
+        instead_of=instead_of,
     )
     if order is not None:
         event(

@@ -13,9 +13,9 @@ from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.prices import in_hours
 from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.trouble import try_to_catch_up
-from tradekit.errors import UsageError
+from tradekit.errors import BrokerError, UsageError
 from tradekit.ids import close_id
-from tradekit.model import FINAL_STATUSES, Decision, Order, Position
+from tradekit.model import Decision, Order, Position
 
 
 @dataclass(frozen=True)
@@ -161,18 +161,24 @@ def cancel_entries(desk: Desk, options: LiquidateOptions) -> None:
 
 def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order | None:
     working = working_exit(desk, position)
-    if working is not None and not _makes_room(desk, position, working, options):
+    if working is not None and not _gives_way(desk, position, working, options):
         return None
-    order = sell(
-        desk,
-        position,
-        purpose="liquidate",
-        reason="liquidate",
-        because="asked by the operator" + (", at the open" if options.at_open else ""),
-        level=position.last_price,
-        on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
-        discount=options.max_discount,
-    )
+    try:
+        order = sell(
+            desk,
+            position,
+            purpose="liquidate",
+            reason="liquidate",
+            because="asked by the operator" + (", at the open" if options.at_open else ""),
+            level=position.last_price,
+            instead_of=working,
+            on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
+            discount=options.max_discount,
+        )
+    except BrokerError:
+        if working_exit(desk, position) is None:
+            keep_asking(desk, position)
+        raise
     if order is not None:
         event(desk, "liquidate", symbol=position.symbol, ref=order.id)
     if (order is None or was_refused(order)) and not is_dust(desk, position) and working_exit(desk, position) is None:
@@ -181,7 +187,7 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
 
 
 def keep_asking(desk: Desk, position: Position) -> None:
-    """Its stop was not gone in time, or the venue refused: a pending CLOSE, so that the next pass sells."""
+    """Its stop was not gone in time, the venue refused or was silent: a pending CLOSE, so that the next pass sells."""
     now, current = desk.clock.now(), desk.store.positions.get(position.id)
     if current is None or current.qty <= 0 or position.id in desk.store.decisions.asked_to_close():
         return
@@ -213,11 +219,9 @@ def keep_asking(desk: Desk, position: Position) -> None:
         event(desk, "liquidate", symbol=position.symbol, ref=row.id)
 
 
-def _makes_room(desk: Desk, position: Position, working: Order, options: LiquidateOptions) -> bool:
-    """Whether a limit that was working is gone: for a market order, for one that asks less, for the open."""
+def _gives_way(desk: Desk, position: Position, working: Order, options: LiquidateOptions) -> bool:
+    """Whether a limit that is working makes room: for a market order, for one that asks less, for the open."""
     if working.type != "limit" or working.status in ("intended", "unknown"):
         return False
     asks_less = reprice_due(desk, position, working, options.max_discount)
-    if not (in_hours(desk) or asks_less or (options.at_open and working.extended_hours)):
-        return False
-    return cancel_and_wait(desk, working, "liquidate").status in FINAL_STATUSES
+    return in_hours(desk) or asks_less or (options.at_open and working.extended_hours)

@@ -15,7 +15,6 @@ from tradekit.desk.events import alert, alert_once, event
 from tradekit.desk.extended import reprice_due
 from tradekit.desk.frozen import UNPRICED, frozen
 from tradekit.desk.in_time import bounded, in_time, one_symbol
-from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.pauses import silence
 from tradekit.desk.plans import held_of, plan_levels
 from tradekit.desk.prices import fresh_limit_s, quote
@@ -28,7 +27,7 @@ from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
 from tradekit.errors import Busy, UpstreamError
 from tradekit.exits import LEVELS, NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
-from tradekit.model import FINAL_STATUSES, Mark, Order, Position, PriceBar, Quote
+from tradekit.model import Mark, Order, Position, PriceBar, Quote
 from tradekit.money import dec
 from tradekit.store.positions import Marks
 
@@ -240,7 +239,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         return end_of_day_order(desk, position, found.because, seen.mark.last_price)
     if working is not None and working.reason == "end-of-day":  # what else is true by now does not hold the close up
         return end_of_day_order(desk, position, working.because, seen.mark.last_price)
-    if working is not None and not gives_way(desk, position, working):
+    if working is not None and not reprice_due(desk, position, working):
         warn_halted(desk, working)
         return None
     session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
@@ -254,6 +253,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         because=found.because,
         level=level_of(found, seen.mark),
         trigger_at=seen.bar.start if inside and seen.bar is not None else None,
+        instead_of=working,
         on_open=after_close,
     )
     if order is not None:
@@ -275,13 +275,6 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
                 ref=order.id,
             )
     return order
-
-
-def gives_way(desk: Desk, position: Position, working: Order) -> bool:
-    """Outside regular hours: whether a limit that did not fill has made room for one that asks less."""
-    if not reprice_due(desk, position, working):
-        return False
-    return cancel_and_wait(desk, working, "the limit did not fill").status in FINAL_STATUSES
 
 
 def warn_halted(desk: Desk, working: Order) -> None:

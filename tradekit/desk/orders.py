@@ -31,9 +31,39 @@ SURE = timedelta(seconds=60)  # absence proves nothing about an order that was s
 
 @contextmanager
 def submit_lock(desk: Desk, *, wait_s: float) -> Iterator[None]:
-    """One sender an account at a time; raises Busy after `wait_s`."""
-    with Lock(desk.account_dir / "submit.lock", wait_s=wait_s, what="an order on its way"):
+    """One sender an account at a time; raises Busy after `wait_s`. Who has it already keeps it until the outer end."""
+    if desk.sending:
         yield
+        return
+    with Lock(desk.account_dir / "submit.lock", wait_s=wait_s, what="an order on its way"):
+        desk.sending = True
+        try:
+            yield
+        finally:
+            desk.sending = False
+
+
+@contextmanager
+def replacing(desk: Desk) -> Iterator[None]:
+    """In here an order is taken back and another one takes its place: nobody else of the account sends in between.
+
+    The turn to send comes first, so that who has to wait for it has taken nothing back: raises Busy, or TimeIsOver
+    where the command's time went into waiting. A signal is heard at the end.
+    """
+    with submit_lock(desk, wait_s=desk.settings.exits.submit_wait_s), shielded():
+        if over():
+            raise TimeIsOver("the command's time is over: nothing was taken back", "the next run goes on from here")
+        yield
+
+
+def taken_back(desk: Desk, order: Order, because: str) -> bool:
+    """Whether an order that stands in the way of the next is over for certain. Called while `replacing`.
+
+    Raises BrokerError where the venue cannot be read, before anything is taken back: the next order needs that too.
+    """
+    with step(desk.settings.exits.send_deadline_s):
+        look(desk, for_entry=False)
+        return cancel_and_wait(desk, order, because).status in FINAL_STATUSES
 
 
 def new_order(

@@ -6,18 +6,18 @@ from decimal import Decimal
 from itertools import takewhile
 
 from tradekit.base.crashpoint import crash_point
-from tradekit.base.deadline import finishing, over
+from tradekit.base.deadline import finishing
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.frozen import UNPRICED, why_frozen
-from tradekit.desk.orders import cancel_and_wait, new_order, send
+from tradekit.desk.orders import new_order, replacing, send, taken_back
 from tradekit.desk.plans import plan_of, protect_price
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import fresh_limit_s, in_hours, quote
 from tradekit.desk.venue import look
 from tradekit.exits import protect_reason
-from tradekit.model import FINAL_STATUSES, Mark, Order, Position
+from tradekit.model import Mark, Order, Position
 
 
 def live_protection(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
@@ -47,10 +47,11 @@ def protect(
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)
-        if over() or not _withdrawn(desk, resting, level):
-            return None
-    with finishing():  # the shares are uncovered: whatever time is left is for the new stop
-        return _place(desk, position.id, level, or_sell)
+        with replacing(desk):
+            if not taken_back(desk, resting, f"moving the stop to {level}"):
+                return None
+            return _place_at_once(desk, position.id, level, or_sell)
+    return _place_at_once(desk, position.id, level, or_sell)
 
 
 def _covers(resting: Order, position: Position, level: Decimal) -> bool:
@@ -58,10 +59,9 @@ def _covers(resting: Order, position: Position, level: Decimal) -> bool:
     return left == position.qty and resting.stop_price is not None and resting.stop_price >= level
 
 
-def _withdrawn(desk: Desk, resting: Order, level: Decimal) -> bool:
-    """The old stop is gone for certain: only then may a new one cover the same shares."""
-    gone = cancel_and_wait(desk, resting, f"moving the stop to {level}")
-    return gone.status in FINAL_STATUSES and gone.status != "filled"
+def _place_at_once(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None:
+    with finishing():  # the shares are uncovered: whatever time is left is for the new stop
+        return _place(desk, name, level, or_sell)
 
 
 def _place(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None:

@@ -1,9 +1,10 @@
 """Close a position: make room by cancelling our own stop, sell what is ours, put the stop back if the sale failed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
@@ -11,16 +12,33 @@ from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
 from tradekit.desk.extended import discount_now, nothing_trades
 from tradekit.desk.match import row_of
-from tradekit.desk.orders import cancel_and_wait, new_order, refresh, send
+from tradekit.desk.orders import new_order, refresh, replacing, send, taken_back
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import in_hours, quote
 from tradekit.desk.protect import live_protection, protect, refused_last
 from tradekit.desk.venue import look
-from tradekit.errors import BrokerError, TimeIsOver, UsageError
-from tradekit.model import FINAL_STATUSES, Order, OrderType, Position, Purpose, Tif
+from tradekit.errors import AuthError, BrokerError, UpstreamError, UsageError
+from tradekit.model import Order, OrderType, Position, Purpose, Tif
 from tradekit.money import dec, floor_tick
 
 LEAVING = ("exit", "liquidate")
+
+
+class Hour(NamedTuple):
+    """How the hour wants a position closed: the words of `sell`."""
+
+    limit: bool
+    on_open: bool
+    on_close: bool
+    discount: float | None
+
+
+class Kind(NamedTuple):
+    """The sort of order that closes it then."""
+
+    type: OrderType
+    tif: Tif
+    limit_price: Decimal | None
 
 
 def working_exit(desk: Desk, position: Position, live: Sequence[Order] | None = None) -> Order | None:
@@ -40,6 +58,7 @@ def sell(
     because: str,
     level: Decimal | None = None,
     trigger_at: datetime | None = None,
+    instead_of: Order | None = None,
     limit: bool = False,
     on_open: bool = False,
     on_close: bool = False,
@@ -48,33 +67,39 @@ def sell(
     """Send the order that closes `position`, or None where one is working or our own stop is still being cancelled.
     A CLOSE that was decided is used when the venue has not refused the sale; else it stays pending for the next pass.
 
-    `level` is the price that asked for the exit, `trigger_at` the start of the bar that touched it. `limit` asks for a
-    marketable limit; outside regular hours there is no other kind, and `discount` is the most it gives way.
+    `level` is the price that asked for the exit, `trigger_at` the start of the bar that touched it; `instead_of` is a
+    working sale that gives way to this one. `limit` asks for a marketable limit; outside regular hours there is no
+    other kind, and `discount` is the most it gives way. Raises Busy, TimeIsOver or BrokerError with nothing taken back
+    where another process sends for the account, no time is left or the venue cannot be read.
     """
-    if working_exit(desk, position) or is_dust(desk, position):
+    if _is_leaving(desk, position, instead_of) or is_dust(desk, position):
         return None
     refused = refusals(desk, position)
     if purpose == "exit" and refused and desk.clock.now() - refused[-1].created_at < _pause(desk, len(refused)):
         return None  # still loud, tried again later
-    if over():
-        raise TimeIsOver(f"{position.symbol}: the command's time is over", "the next run goes on from here")
-    if not _room(desk, position, f"making room: {reason}"):
-        return None  # the next pass sells, once the venue has let go
     on_open = on_open or (not on_close and nothing_trades(desk))
     limit = limit or (in_hours(desk) and len(refused) % 2 == 1)  # refused as a market order: the other kind
-    kind = _kind(desk, position, limit=limit, on_open=on_open, on_close=on_close, discount=discount)
+    hour = Hour(limit=limit, on_open=on_open, on_close=on_close, discount=discount)
     facts = {"purpose": purpose, "reason": reason, "because": because, "trigger_at": trigger_at}
-    with finishing():  # its stop is gone: whatever time is left is for the sale
-        sent = _send(desk, position, kind, facts, level)
-        if sent is not None and _is_held(sent) and _free(desk, position.symbol):
-            sent = _send(desk, position, kind, facts, level)
-        if sent is None or sent.status in ("rejected", "expired"):
-            _keep_safe(desk, position, sent)
+    with replacing(desk):
+        if _is_leaving(desk, position, instead_of):
+            return None  # whoever had the turn before has sold it
+        _kind(desk, position, hour)  # what the venue cannot do is said while the stop is there
+        if not _room(desk, position, instead_of, f"making room: {reason}"):
+            return None  # the next pass sells, once the venue has let go
+        sent = _in_its_place(desk, position, hour, facts, level)
     if sent is not None:
         desk.count("exits")
         if not was_refused(sent):
             desk.store.decisions.close_used(position.id)
     return sent
+
+
+def _is_leaving(desk: Desk, position: Position, instead_of: Order | None) -> bool:
+    """Sold, or on its way out by another order than the one that gives way."""
+    current, working = desk.store.positions.get(position.id), working_exit(desk, position)
+    gone = current is not None and current.qty <= 0
+    return gone or (working is not None and (instead_of is None or working.id != instead_of.id))
 
 
 def was_refused(order: Order) -> bool:
@@ -93,19 +118,31 @@ def _pause(desk: Desk, refused: int) -> timedelta:
     return timedelta(seconds=min(rules.retry_s * 2.0 ** (refused - 1), rules.longest_retry_s))
 
 
-def _room(desk: Desk, position: Position, because: str) -> bool:
-    """Our own stop is out of the way, for certain."""
-    resting = live_protection(desk, position)
-    return resting is None or cancel_and_wait(desk, resting, because).status in FINAL_STATUSES
+def _room(desk: Desk, position: Position, instead_of: Order | None, because: str) -> bool:
+    """Our own stop and what gives way are out of the way, for certain."""
+    standing = [order for order in (instead_of, live_protection(desk, position)) if order is not None]
+    return all(taken_back(desk, order, because) for order in standing)
 
 
-def _send(
-    desk: Desk,
-    position: Position,
-    kind: tuple[OrderType, Tif, Decimal | None],
-    facts: dict[str, Any],
-    level: Decimal | None,
+def _in_its_place(
+    desk: Desk, position: Position, hour: Hour, facts: dict[str, Any], level: Decimal | None
 ) -> Order | None:
+    """The sale, or the stop again where the sale cannot be sent: whatever time is left is for one of them."""
+    with finishing():
+        try:
+            sent = _send(desk, position, hour, facts, level)
+            if sent is not None and _is_held(sent) and _free(desk, position.symbol):
+                sent = _send(desk, position, hour, facts, level)
+        except (UpstreamError, AuthError):
+            with suppress(UpstreamError, AuthError):
+                _put_back(desk, position)
+            raise
+        if sent is None or sent.status in ("rejected", "expired"):
+            _keep_safe(desk, position, sent)
+        return sent
+
+
+def _send(desk: Desk, position: Position, hour: Hour, facts: dict[str, Any], level: Decimal | None) -> Order | None:
     """One order for what is left of the position and free to sell; None: there is nothing, and it says so."""
     from tradekit.risk import exit_gate
 
@@ -118,18 +155,18 @@ def _send(
             message = f"{position.symbol}: {verdict.because}"
             alert_once(desk, "exit-refused", message, symbol=position.symbol, ref=position.id)
         return None
-    type_, tif, price = kind
+    kind = _kind(desk, position, hour)
     order = new_order(
         desk,
         subject=position.id,
         symbol=position.symbol,
         side="sell",
         qty=qty,
-        type_=type_,
-        tif=tif,
-        limit_price=price,
+        type_=kind.type,
+        tif=kind.tif,
+        limit_price=kind.limit_price,
         decision_price=level or position.last_price,
-        extended_hours=type_ == "limit" and tif == "day" and not in_hours(desk),
+        extended_hours=kind.type == "limit" and kind.tif == "day" and not in_hours(desk),
         position_id=position.id,
         decision_id=position.decision_id,
         **facts,
@@ -137,20 +174,19 @@ def _send(
     return send(desk, order)
 
 
-def _kind(
-    desk: Desk, position: Position, *, limit: bool, on_open: bool, on_close: bool, discount: float | None
-) -> tuple[OrderType, Tif, Decimal | None]:
-    if on_open:
-        return "market", _on_open(desk, position), None
-    if on_close:
-        return "market", "cls", None
-    if not limit and (in_hours(desk) or not desk.broker.capabilities.extended_hours):
-        return "market", "day", None
+def _kind(desk: Desk, position: Position, hour: Hour) -> Kind:
+    if hour.on_open:
+        return Kind("market", _on_open(desk, position), None)
+    if hour.on_close:
+        return Kind("market", "cls", None)
+    if not hour.limit and (in_hours(desk) or not desk.broker.capabilities.extended_hours):
+        return Kind("market", "day", None)
     seen = quote(desk, position.symbol)
     if seen is None:
-        return "market", "day", None
-    share = desk.settings.exits.limit_offset if in_hours(desk) else discount_now(desk, position, discount)
-    return "limit", "day", floor_tick(seen.bid * (1 - dec(share)), desk.settings.market.tick_of(position.symbol))
+        return Kind("market", "day", None)
+    share = desk.settings.exits.limit_offset if in_hours(desk) else discount_now(desk, position, hour.discount)
+    price = floor_tick(seen.bid * (1 - dec(share)), desk.settings.market.tick_of(position.symbol))
+    return Kind("limit", "day", price)
 
 
 def _on_open(desk: Desk, position: Position) -> Tif:
@@ -202,6 +238,11 @@ def _keep_safe(desk: Desk, position: Position, refused: Order | None) -> None:
         event(desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error)
         message = f"{position.symbol}: the venue refused {refused.id}: {refused.error}"
         alert_once(desk, "exit-failed", message, ref=position.id, every_s=600)
+    _put_back(desk, position)
+
+
+def _put_back(desk: Desk, position: Position) -> None:
+    """Its stop again, where nothing sells it."""
     current = desk.store.positions.get(position.id)
     if current is not None and current.qty > 0 and working_exit(desk, current) is None:
         protect(desk, current, desk.store.marks.get(position.id), or_sell=False)
