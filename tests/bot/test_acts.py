@@ -188,6 +188,30 @@ def test_who_was_taken_off_the_list_meanwhile_gets_nothing_done(bot, api):
     assert api.of("sendMessage")[told:] == []
 
 
+def test_who_is_struck_off_while_an_act_waits_gets_nothing_done(bot, api, desk):
+    """Without a restart: one yes waits for a sale in a terminal, what another one set waits for that."""
+    folder = desk()
+    path = folder / "desk.yaml"
+    both = path.read_text().replace(f"users: [{OWNER}]", f"users: [{OWNER}, 8]")
+    path.write_text(both)
+    bot_ = bot(folder=folder)
+    question(api, "/liquidate")
+    with Lock(folder / "locks" / "liquidate.lock"):
+        api.click()
+        turned_away(api, bot_)
+        api.say("/set risk.max_positions 3", user=8)
+        api.wait_for(lambda: rows(folder / "bot.db", "SELECT 1 FROM requests WHERE user_id = 8"))
+        told = len(api.of("sendMessage"))
+        path.write_text(both.replace(f"users: [{OWNER}, 8]", "users: [9]"))
+        done = "SELECT count(*) FROM requests WHERE state = 'done'"
+        api.wait_for(lambda: rows(folder / "bot.db", done) == [(2,)])
+    assert sells(folder) == []
+    assert "max_positions: 6" in path.read_text()
+    assert api.of("sendMessage")[told:] == []
+    found = rows(folder / "desk.db", "SELECT kind, data ->> 'what', data ->> 'user' FROM events ORDER BY rowid DESC")
+    assert found[:2] == [("bot.dropped", "set", 8), ("bot.failed", "liquidate", OWNER)]
+
+
 @pytest.mark.parametrize("pause", [0.6 * n / KILLS for n in range(KILLS)])
 def test_killed_in_the_middle_of_a_sale_it_finishes_it_once(bot, api, pause):
     """Wherever the kill falls, and its command lives on: one sell a position, and an answer after the restart."""
@@ -246,6 +270,22 @@ def test_an_update_that_is_delivered_twice_acts_once(bot, api):
     api.wait_for(lambda: api.confirmed > number)
     assert api.next_text("/trades") == "no closed trades"
     assert rows(process.desk / "desk.db", "SELECT count(*) FROM halts") == [(1,)]
+
+
+def test_an_update_that_comes_again_after_a_restore_elsewhere_acts_once(bot, api, desk):
+    process = bot()
+    number = api.say("/halt moved")
+    api.wait_for(lambda: rows(process.desk / "bot.db", "SELECT 1 FROM requests WHERE state = 'done'"))
+    quick(process.desk, clock(WHEN), "resume")
+    assert quick(process.desk, clock(WHEN), "backup", str(process.desk.parent / "safe")).returncode == 0
+    process.stop(signal.SIGKILL)
+    moved = desk(name="moved")
+    assert quick(moved, clock(WHEN), "restore", str(process.desk.parent / "safe")).returncode == 0
+    api.forget_offset(api.sent[number])
+    bot(folder=moved)
+    api.wait_for(lambda: api.confirmed > number)
+    assert api.next_text("/trades") == "no closed trades"
+    assert rows(moved / "desk.db", "SELECT count(*), count(cleared_at) FROM halts") == [(1, 1)]
 
 
 def test_a_signal_ends_it_soon_also_while_a_command_runs(bot, api):

@@ -68,36 +68,38 @@ def question(desk: Desk, what: str, shown: Sequence[Shown]) -> str:
 async def halt(bot: Bot, user_id: int, words: tuple[str, ...]) -> Done:
     """The kill switch."""
     said = f": {words[0]}" if words else ""
-    return await bot.run(["halt", f"--reason=telegram user {user_id}{said}"], act=True)
+    return await bot.run(["halt", f"--reason=telegram user {user_id}{said}"], by=user_id)
 
 
-async def change(bot: Bot, words: tuple[str, ...]) -> Done:
+async def change(bot: Bot, user_id: int, words: tuple[str, ...]) -> Done:
     """A setting, through the same door as on the command line."""
     check_key(bot.said, words[0])
-    return await bot.run(["config", "set", "--", *words], act=True)
+    return await bot.run(["config", "set", "--", *words], by=user_id)
 
 
-async def scan(bot: Bot, words: tuple[str, ...]) -> Done:
+async def scan(bot: Bot, user_id: int, words: tuple[str, ...]) -> Done:
     """A scan now."""
-    return await bot.run(["scan", f"--type={words[0]}"], act=True)
+    return await bot.run(["scan", f"--type={words[0]}"], by=user_id)
 
 
-async def sell(bot: Bot, what: str, shown: Sequence[Shown], *, again: bool) -> Done:
+async def sell(bot: Bot, user_id: int, what: str, shown: Sequence[Shown], *, again: bool) -> Done:
     """Sell what the question showed and is still there. `again`: an earlier process may have begun it."""
     if not again:  # the yes may have waited for another act, or for a copy of this one
         symbol = (shown[0].symbol,) if what == "close" else ()
         words = ["--", *symbol] if symbol else ["--all"]
-        return await bot.run(["liquidate", *words], act=True, still=lambda: set(held(bot.desk, *symbol)) == set(shown))
+        return await bot.run(
+            ["liquidate", *words], by=user_id, still=lambda: set(held(bot.desk, *symbol)) == set(shown)
+        )
     there = {one.id for one in held(bot.desk)}
     symbols = [one.symbol for one in shown if one.id in there]
     if not symbols:
         return Done(0, "[]", "it is sold already")
-    return await bot.run(["liquidate", "--", *symbols], act=True)
+    return await bot.run(["liquidate", "--", *symbols], by=user_id)
 
 
-async def resume(bot: Bot, shown: Sequence[Shown]) -> Done:
+async def resume(bot: Bot, user_id: int, shown: Sequence[Shown]) -> Done:
     """Lift the halts that the question showed, unless there is another one by now."""
-    return await bot.run(["resume"], act=True, still=lambda: set(halts(bot.desk)) <= set(shown))
+    return await bot.run(["resume"], by=user_id, still=lambda: set(halts(bot.desk)) <= set(shown))
 
 
 def value_of(settings: Settings, key: str) -> str | None:

@@ -27,6 +27,7 @@ from tradekit.errors import ConfigError, TradekitError, UsageError
 
 MOST_WAITING = 50  # looks at work; more are turned away
 BUSY_AGAIN_S = 2.0
+STRUCK = "who asked is not on the list of bot.users any more"
 SESSIONS_FOR = timedelta(hours=1)  # the calendar is read again after that
 _log = logging.getLogger("tradekit.bot")
 
@@ -99,6 +100,11 @@ class Clerk:
             self.sessions_at = self.desk.clock.now()
             with self.told():
                 self.desk.calendar = load_calendar(self.desk.settings, self.desk.store, self.sessions_at)
+
+    def _may(self, user_id: int) -> bool:
+        """Whether desk.yaml, as it is now, has this person on the list."""
+        self._read_settings()
+        return user_id in self.said.users
 
     def _route(self, found: Said | Clicked | Skipped) -> None:
         if isinstance(found, Skipped):
@@ -211,19 +217,22 @@ class Clerk:
         self,
         words: Sequence[str],
         *,
-        act: bool = False,
+        by: int | None = None,
         format: str = "json",
         still: Callable[[], bool] = lambda: True,
     ) -> Done:
         """One of the desk's commands; one that acts waits for a copy of it that is still at work.
 
-        `still`: whether it is to be run at all, asked each time before it is.
+        `by`: who has it act, None for a look. `still`: whether it is to be run at all. Both are asked each time before
+        it is run: desk.yaml may have another list by now.
         """
-        limit = self.said.act_timeout_s if act else self.said.timeout_s
+        limit = self.said.timeout_s if by is None else self.said.act_timeout_s
         until = self.clock.monotonic() + limit
         while still():
+            if by is not None and not self._may(by):
+                return Done(None, "", STRUCK)
             done = await self.children.run(words, timeout_s=limit, format=format)
-            if not act or done.code != 8 or self.clock.monotonic() >= until:
+            if by is None or done.code != 8 or self.clock.monotonic() >= until:
                 return done
             await asyncio.sleep(BUSY_AGAIN_S)  # e.g. what a killed bot left behind
         return Done(None, "", "what you saw has changed since your yes; ask again")
@@ -306,16 +315,14 @@ class Clerk:
         self.working.add(request.id)
         try:
             answer = request.answer
-            if request.user_id not in self.said.users:
-                _log.warning("request %s dropped: user %s is not on the list any more", request.id, request.user_id)
-                answer = ()
             if answer is None:
                 waits = nullcontext() if request.words[0] == "halt" else self.one_act
                 async with waits:
                     answer = tuple(await self._carry_out(request))
                 with self.told():
                     self.memory.acted(request.id, answer)
-            await self._deliver(request.chat_id, answer)
+            if self._may(request.user_id):
+                await self._deliver(request.chat_id, answer)
             with self.told():
                 self.memory.done(request.id)
         finally:
@@ -323,6 +330,11 @@ class Clerk:
 
     async def _carry_out(self, request: Request) -> list[Text]:
         what, *rest = request.words
+        if not self._may(request.user_id):
+            _log.warning("request %s dropped: user %s is not on the list any more", request.id, request.user_id)
+            with self.told():
+                event(self.desk, "bot.dropped", ref=_ref(request), what=what, user=request.user_id)
+            return []
         if request.again and self._age(request.at) > self.said.too_old_s:
             return [Text(f"/{what} was interrupted {self._age(request.at):.0f} s ago and is not repeated: /positions")]
         ask = self.memory.asked(rest[0]) if WORDS[what].kind == "ask" and rest else None
@@ -345,14 +357,14 @@ class Clerk:
         if what == "halt":
             return await acts.halt(self, request.user_id, rest)
         if what == "set":
-            return await acts.change(self, rest)
+            return await acts.change(self, request.user_id, rest)
         if what == "scan":
-            return await acts.scan(self, rest)
+            return await acts.scan(self, request.user_id, rest)
         if ask is None:
             raise UsageError("the question is not there any more")
         if what == "resume":
-            return await acts.resume(self, ask.shown)
-        return await acts.sell(self, what, ask.shown, again=request.again)
+            return await acts.resume(self, request.user_id, ask.shown)
+        return await acts.sell(self, request.user_id, what, ask.shown, again=request.again)
 
     def _note(self, request: Request, what: str, facts: dict[str, Any]) -> None:
         """Who asked for what, before it is done; once, however often it is begun."""

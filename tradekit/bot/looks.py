@@ -1,15 +1,16 @@
 """Words that only look: one of the desk's own commands, shown as a phone has room for it."""
 
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
+from tradekit.base.unfinished import scratch_folder
 from tradekit.bot.children import Done
 from tradekit.bot.vocabulary import SECTIONS, WORDS
 from tradekit.bot.words import File, Part, Picture, Text, table
 from tradekit.config import BotSettings
 from tradekit.desk.desk import Desk
+
+SCRATCH = "tradekit-bot-"  # what a chart or an export is made in
 
 
 class Bot(Protocol):
@@ -21,9 +22,9 @@ class Bot(Protocol):
     def said(self) -> BotSettings: ...
 
     async def run(
-        self, words: Sequence[str], *, act: bool = False, format: str = "json", still: Callable[[], bool] = ...
+        self, words: Sequence[str], *, by: int | None = None, format: str = "json", still: Callable[[], bool] = ...
     ) -> Done:
-        """One of the desk's commands, as long as what it is about is `still` so."""
+        """One of the desk's commands; where it acts `by` somebody, as long as they may and it is `still` so."""
         ...
 
 
@@ -191,8 +192,8 @@ async def _text(bot: Bot, name: str, *line: str) -> list[Part]:
 
 async def chart(bot: Bot, range: Sequence[str]) -> list[Part]:
     """The equity and the drawdown as a picture; nothing where there are too few sessions to draw."""
-    with tempfile.TemporaryDirectory(prefix="tradekit-bot-") as folder:
-        path = Path(folder) / "equity.png"
+    with scratch_folder(SCRATCH) as folder:
+        path = folder / "equity.png"
         done = await bot.run(["report", "equity", f"--out={path}", *range])
         if not done.well or not path.is_file():
             return [Text("no chart: " + " ".join(done.talk()))] if not done.well else []
@@ -255,8 +256,8 @@ async def jobs(bot: Bot, words: tuple[str, ...]) -> list[Part]:
 async def export(bot: Bot, words: tuple[str, ...]) -> list[Part]:
     """`tradekit export` into a file that is sent and not kept."""
     what, *day = words
-    with tempfile.TemporaryDirectory(prefix="tradekit-bot-") as folder:
-        path = Path(folder) / f"{what}.csv"
+    with scratch_folder(SCRATCH) as folder:
+        path = folder / f"{what}.csv"
         line = ["export", what, f"--out={path}", *([f"--session={day[0]}"] if day else [])]
         done = await bot.run(line, format="csv")
         if not done.well:

@@ -12,6 +12,7 @@ import msgspec
 from tradekit.bot.words import Text
 from tradekit.clock import iso, parse_time
 from tradekit.errors import StoreError
+from tradekit.store.backup import check
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -35,7 +36,15 @@ CREATE TABLE IF NOT EXISTS asks (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS strangers (id INTEGER PRIMARY KEY, at TEXT NOT NULL) STRICT;
 """
+NAME = "bot.db"
 KEPT = timedelta(days=6)  # Telegram may begin its numbers anew after a week of silence
+LEARN = (
+    """INSERT INTO requests SELECT id, at, user_id, chat_id, words, 'done', answer FROM copy.requests WHERE true
+    ON CONFLICT DO NOTHING""",
+    """INSERT INTO asks SELECT token, at, user_id, chat_id, what, shown, iif(state = 'open', 'expired', state)
+    FROM copy.asks WHERE true ON CONFLICT DO NOTHING""",
+    "INSERT INTO strangers SELECT id, at FROM copy.strangers WHERE true ON CONFLICT DO NOTHING",
+)
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -76,7 +85,7 @@ class Memory:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._trouble():
-            self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+            self._db = sqlite3.connect(path.resolve().as_uri(), timeout=5.0, isolation_level=None, uri=True)
             path.chmod(0o600)
             self._db.executescript(SCHEMA)
 
@@ -103,6 +112,22 @@ class Memory:
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
+
+    def learn(self, copy: Path) -> None:
+        """Take over what a copy (of this or an earlier machine's file) remembers, beside what is known here.
+
+        Nothing is forgotten, nothing done again: what was at work or asked when the copy was made is over, and what is
+        known here of the same update or question is newer.
+        """
+        with self._trouble():
+            self._db.execute("ATTACH ? AS copy", [f"{copy.resolve().as_uri()}?mode=ro"])
+        try:
+            with self._transaction():
+                for sql in LEARN:
+                    self._db.execute(sql)
+        finally:
+            with self._trouble():
+                self._db.execute("DETACH copy")
 
     # requests
 
@@ -189,3 +214,16 @@ class Memory:
                 return False
             sql = "INSERT INTO strangers VALUES (?, ?) ON CONFLICT DO NOTHING"
             return self._db.execute(sql, [id, iso(at)]).rowcount == 1
+
+
+def check_copy(path: Path) -> None:
+    """StoreError unless a file is a sound copy of a bot's memory."""
+    check(path)
+    copy = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        for sql in LEARN:
+            copy.execute("SELECT" + sql.partition("SELECT")[2].partition(" WHERE true")[0].replace("copy.", "main."))
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} is not the memory of a bot: {error}", "name a folder of backups/") from None
+    finally:
+        copy.close()

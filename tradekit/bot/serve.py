@@ -11,11 +11,13 @@ from typing import Any
 from tradekit.base.interrupts import Interrupted
 from tradekit.base.logs import redact
 from tradekit.base.secrets import secret, variable_of
+from tradekit.base.unfinished import sweep_scratch
 from tradekit.bot.acts import check_settable
 from tradekit.bot.children import Children
 from tradekit.bot.clerk import Clerk
 from tradekit.bot.line import Line, Trouble, trouble
-from tradekit.bot.memory import Memory
+from tradekit.bot.looks import SCRATCH
+from tradekit.bot.memory import NAME, Memory
 from tradekit.bot.vocabulary import menu
 from tradekit.clock import ScaledClock, SystemClock
 from tradekit.config import BotSettings
@@ -35,7 +37,8 @@ def serve(desk: Desk) -> None:
     said = checked(desk)
     token = secret(said.secret).value
     line = Line(said, token)
-    with Memory(desk.path / "bot.db") as memory:
+    sweep_scratch(SCRATCH)
+    with Memory(desk.path / NAME) as memory:
         number = asyncio.run(Service(desk, memory, line).serve())
     raise Interrupted(130 if number == signal.SIGINT else 143)
 

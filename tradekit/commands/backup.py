@@ -1,5 +1,6 @@
 """tradekit backup"""
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from tradekit.errors import UsageError
 
-FILES = ("desk.db", "paper.db")
+FILES = ("desk.db", "paper.db", "bot.db")  # in this order: what is told later knows of all that was done before
 TEXTS = ("desk.yaml", "universe.yaml")
 
 
@@ -26,6 +27,7 @@ def backup(
 
     desk = ctx.obj.here
     now = clock_from(ctx.obj.environ.get("TRADEKIT_CLOCK")).now()
+    sweep(desk / "backups", target)
     folder = target or _free(desk / "backups" / f"{now:%Y%m%dT%H%M%S}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already", "name a new folder: tradekit backup DIR")
@@ -45,17 +47,35 @@ def _free(folder: Path) -> Path:
 
 
 def copy_desk(desk: Path, folder: Path, *, bars: bool = False) -> list[dict[str, object]]:
-    """Books and settings of a desk into a new folder; rows (file, bytes). Raises StoreError."""
-    from tradekit.base.files import write_text
-    from tradekit.store.backup import backup as copy
+    """Books and settings of a desk into a new folder; rows (file, bytes). Raises StoreError.
 
-    names = [*FILES, *(["bars.db"] if bars else [])]
-    rows: list[dict[str, object]] = []
-    for name in names:
-        if name == "desk.db" or (desk / name).is_file():
-            rows.append({"file": str(copy(desk / name, folder / name)), "bytes": (folder / name).stat().st_size})
-    for name in TEXTS:
-        if (desk / name).is_file():
-            write_text(folder / name, (desk / name).read_text("utf-8"))
-            rows.append({"file": str(folder / name), "bytes": (folder / name).stat().st_size})
-    return rows
+    desk.db is copied first and gets its name last: a folder without it is no backup.
+    """
+    from tradekit.base.files import write_text
+    from tradekit.store.backup import copied
+
+    made: list[Path] = []
+    with ExitStack() as copies:
+        for name in [*FILES, *(["bars.db"] if bars else [])]:
+            if name == "desk.db" or (desk / name).is_file():
+                copies.enter_context(copied(desk / name, folder / name))
+                made.append(folder / name)
+        for name in TEXTS:
+            if (desk / name).is_file():
+                write_text(folder / name, (desk / name).read_text("utf-8"))
+                made.append(folder / name)
+    return [{"file": str(path), "bytes": path.stat().st_size} for path in made]
+
+
+def sweep(backups: Path, target: Path | None = None) -> None:
+    """Take away what killed backups left in backups/ and in the folder named; one that is being made stays."""
+    from tradekit.base.unfinished import sweep_parts
+
+    for folder in [backups, *([target] if target else [])]:
+        sweep_parts(folder)
+    for folder in backups.iterdir() if backups.is_dir() else []:
+        if sweep_parts(folder) and not (folder / "desk.db").exists() and not any(folder.glob(".*.part")):
+            for path in [*(folder / name for name in (*FILES, *TEXTS, "bars.db")), *folder.glob(".*.tmp")]:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty: somebody else's files
+                folder.rmdir()

@@ -1,6 +1,5 @@
 """tradekit export trades, fills, candidates, decisions, tax-lots, training"""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -314,17 +313,13 @@ def _parquet(target: Path, rows: Sequence[Row]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from tradekit.base.unfinished import in_the_making
+
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: _column(pa, [row.get(name) for row in rows]) for name in names}
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.unlink(missing_ok=True)  # of one that was killed: in a container each may have the same pid
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with in_the_making(target) as partial:
         pq.write_table(pa.table(columns), partial, compression="zstd")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return len(rows)
 
 

@@ -489,14 +489,14 @@ def _on_a_copy(desk: Desk, at: datetime | None = None, command: str = "") -> Ite
 
     At a past time the books are of then too. UsageError for a command that needs more of them than can be known.
     """
-    import tempfile
+    from tradekit.base.unfinished import scratch_folder
 
     if at is not None and command not in LOOKS_BACK:
         _check_unchanged(desk, command, at)
     real, clock = desk.store, desk.clock
     desk.clock = clock if at is None else ManualClock(at)
-    with tempfile.TemporaryDirectory(prefix="tradekit-dry-") as folder:
-        copy = Path(folder) / "desk.db"
+    with scratch_folder("tradekit-dry-") as folder:
+        copy = folder / "desk.db"
         target = sqlite3.connect(copy)
         real.db.backup(target)
         target.close()

@@ -92,6 +92,7 @@ ALERTS: dict[str, Advice] = {
 OTHERS: dict[str, bool] = {  # kinds that are no alerts, and whether they are told without being asked for
     "bot.act": True,
     "bot.failed": True,
+    "bot.dropped": True,
     "bot.stranger": True,
     "cash-flow": True,
     "decision.expired": False,

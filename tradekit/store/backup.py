@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import blake2s
 from itertools import chain, count
 from pathlib import Path
 
 from tradekit.base.cache import cache_folder
+from tradekit.base.unfinished import in_the_making
 from tradekit.errors import ConfigError, StoreError
 from tradekit.store.connection import APPLICATION_ID, translated
 
@@ -18,30 +20,30 @@ RESTARTS = 4  # a busy writer makes the copy start again; then it is taken in on
 
 def backup(path: Path, target: Path) -> Path:
     """Copy a database to `target`, checked, synced and renamed into place. Raises StoreError."""
-    _make_folder(target.parent)
-    return _placed(path, target, lasting=True)
+    with copied(path, target):
+        return target
 
 
-def _placed(path: Path, target: Path, *, lasting: bool) -> Path:
-    """Copy under another name, then rename; a copy that is to last is checked and synced before."""
+@contextmanager
+def copied(path: Path, target: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """A whole copy of a database, which gets its name at the end of a block that went well. Raises StoreError.
+
+    One that is to last is checked and synced before. What killed copies left in the folder goes first.
+    """
     if not path.is_file():
         raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    _make_folder(target.parent)
     try:
-        partial.unlink(missing_ok=True)  # of one that was killed: in a container each may have the same pid
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        _copy(path, partial)
-        if lasting:
-            check(partial)
-            _sync(partial)
-        os.replace(partial, target)
+        with in_the_making(target) as partial:
+            _copy(path, partial)
+            if lasting:
+                check(partial)
+                _sync(partial)
+            yield partial
         if lasting:
             _sync(target.parent)
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}", f"make {target.parent} writable") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
 
 
 def restore(source: Path, target: Path, *, application: int | None = APPLICATION_ID) -> Path:
@@ -113,7 +115,8 @@ def snapshot(path: Path) -> Path:
     with suppress(OSError):
         os.utime(target)  # somebody asked for it
         return target
-    _placed(path, target, lasting=False)
+    with copied(path, target, lasting=False):
+        pass
     old = target.stat().st_mtime - UNUSED_S
     for other in folder.iterdir():  # whoever still reads one keeps it open
         with suppress(OSError):
