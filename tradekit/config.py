@@ -103,7 +103,7 @@ class MarketSettings(Section, frozen=True):
 
 class ScanSettings(Section, frozen=True):
     strategies: list[str] = field(default_factory=lambda: ["momentum"])
-    buy_types: list[str] = field(
+    buy_types: list[Literal["open", "midday", "close"]] = field(
         default_factory=lambda: ["open", "midday"]
     )  # candidates of other scan types are recorded, never bought
     min_price: NonNegative = 5.0
@@ -248,7 +248,7 @@ class RiskSettings(Section, frozen=True):
     exit_interval_multiple: NonNegative = 5.0
     max_order_notional: Decimal | None = None
     stop_when_masters_hit: bool = False  # no entry for the rest of the session once all masters left at their target
-    flatten_on: list[str] = []
+    flatten_on: list[Literal["daily-loss", "drawdown", "consecutive-losses", "reject-streak"]] = []
     held_unmanaged: bool = True
     closed_today: bool = True
     leveraged_funds: bool = False  # true: symbols of kind leveraged or inverse may be bought

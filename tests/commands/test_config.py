@@ -58,6 +58,62 @@ def test_a_value_that_does_not_fit_changes_nothing(words, line, new_desk):
     assert not list(desk.glob(".desk.yaml*"))
 
 
+@pytest.mark.parametrize(("key", "value", "said"), [
+    ("desk.broker", "alpaca", "known: paper, http"),
+    ("desk.broker", "http", "http has no address yet"),
+    ("desk.calendar", "XMOON", "XMOON is not a calendar"),
+    ("desk.currency", "EUR", "the books of this desk are in USD"),
+    ("scan.strategies", "[momentun]", "did you mean momentum?"),
+    ("scan.buy_types", "[dusk]", "(one of open, midday, close)"),
+    ("strategies", "{momentum: {surges: 2}}", "there is no setting 'surges'"),
+    ("risk.flatten_on", "[draw-down]", "did you mean drawdown?"),
+    ("risk.regime", "{sideway: 1}", "known: up, sideways, down, dead"),
+    ("risk.restricted", "[aapl]", "'aapl' is not a symbol"),
+    ("paper.fees", "[{kind: sec, since: soon, rate: 0.1, per: share}]", "'soon' is no date"),
+])  # fmt: skip
+def test_a_value_that_the_desk_could_not_open_with_is_refused(key, value, said, line, new_desk):
+    """`desk.broker alpaca` was taken, and from then on nothing but exits ran."""
+    desk = new_desk()
+    before = (desk / "desk.yaml").read_bytes()
+    done = line("-C", desk, "config", "set", key, value)
+    assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True), done.stderr
+    assert (desk / "desk.yaml").read_bytes() == before
+    assert line("-C", desk, "runs", "--json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("desk.calendar", "XTKS"), ("scan.strategies", "[market-on-open]"), ("risk.flatten_on", "[drawdown]"),
+    ("risk.regime", "{up: 3}"), ("desk.broker", "paper"),
+    ("risk.restricted", "[BRK.B, BTC-USD]"), ("desk.currency", "USD"),
+])  # fmt: skip
+def test_what_a_desk_can_open_with_is_taken(key, value, line, new_desk):
+    done = line("-C", new_desk(), "config", "set", key, value)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    ("[{at: open+5m, run: scan}]", None),
+    ("[{at: noon, run: scan}]", "noon is not a time like"),
+    ("[{at: open+5m, run: skan}]", "skan is not a step of the day"),
+])  # fmt: skip
+def test_a_schedule_that_makes_no_sense_is_refused(value, said, line, new_desk):
+    desk = new_desk()
+    (desk / "desk.yaml").write_text("desk: {benchmark: null}\n")
+    done = line("-C", desk, "config", "set", "schedule", value)
+    assert done.returncode == (2 if said else 0) and (said or "") in done.stderr, done.stderr
+    assert ("schedule" in (desk / "desk.yaml").read_text()) == (said is None)
+
+
+def test_one_wrong_key_does_not_stand_in_the_way_of_another(line, new_desk):
+    desk = new_desk()
+    path = desk / "desk.yaml"
+    path.write_text(
+        path.read_text().replace("broker: paper", "broker: alpaca").replace("currency: USD", "currency: EUR")
+    )
+    assert line("-C", desk, "config", "set", "desk.broker", "paper").returncode == 0
+    assert line("-C", desk, "config", "set", "desk.currency", "USD").returncode == 0
+
+
 def test_a_dry_run_changes_nothing(line, new_desk):
     desk = new_desk()
     before = (desk / "desk.yaml").read_bytes()

@@ -25,6 +25,7 @@ __all__ = [
 
 PREFIX = "TRADEKIT_SET__"
 COMMAND_LINE = "command line"
+REGIMES = ("up", "sideways", "down", "dead")
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ def _worded(message: str, value: Any) -> str:
 
 def misfits(s: Settings) -> Iterator[tuple[Keys, str]]:
     """What is wrong between keys that are right each for itself."""
+    from datetime import date
     from zoneinfo import ZoneInfo
 
     try:
@@ -256,6 +258,18 @@ def misfits(s: Settings) -> Iterator[tuple[Keys, str]]:
         yield ("end_of_day", "limit_s"), "limit_s, market_s and alert_s must not grow: each is nearer to the close"
     if Path(s.market.bars).name in ("desk.db", "paper.db", ""):
         yield ("market", "bars"), f"{s.market.bars!r} is not a file for bars"
+    for i, fee in enumerate(s.paper.fees or ()):
+        try:
+            date.fromisoformat(fee.since)
+        except ValueError:
+            yield ("paper", "fees", i, "since"), f"{fee.since!r} is no date; write 2026-04-04"
+    for regime in s.risk.regime:
+        if regime not in REGIMES:
+            yield ("risk", "regime", regime), f"not a regime; known: {', '.join(REGIMES)}"
+    for name, listed in (("restricted", s.risk.restricted), ("allowed", s.risk.allowed or ())):
+        for i, symbol in enumerate(listed):
+            if not SYMBOL.fullmatch(symbol):
+                yield ("risk", name, i), f"{symbol!r} is not a symbol"
     for symbol in s.paper.holdings:
         if not SYMBOL.fullmatch(symbol):
             yield ("paper", "holdings", symbol), "not a symbol"

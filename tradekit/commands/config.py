@@ -1,13 +1,15 @@
 """tradekit config show, get, set, schema, session"""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tradekit.errors import UsageError
+from tradekit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+    from pathlib import Path
 
     from tradekit.base.settings_file import Loaded
     from tradekit.config import Settings
@@ -74,7 +76,7 @@ def set_(
     value: Annotated[str, typer.Argument(help="YAML: 3, 0.5, true, null, [a, b] or text.")],
     dry_run: Annotated[bool, typer.Option(help="Check the new value; change nothing.")] = False,
 ) -> None:
-    """Change desk.yaml, comments kept; a value that does not fit changes nothing."""
+    """Change desk.yaml, comments kept; a value that does not fit, or that no desk opens with, changes nothing."""
     from tradekit.base.files import write_text
     from tradekit.base.locks import Lock
     from tradekit.base.settings_file import changed, read_text, settings_from
@@ -89,6 +91,7 @@ def set_(
         text = read_text(path)
         new = changed(text, key, value, path)
         loaded = settings_from(new, path, {})
+        check_opens(ctx.obj.here, key, loaded.settings)
         if not dry_run and new != text:
             with recorded(ctx.obj, "config set", loaded.hash):
                 write_text(path, new)
@@ -97,6 +100,43 @@ def set_(
     for name in ctx.obj.environ:
         if name.upper() == "TRADEKIT_SET__" + key.replace(".", "__").replace("-", "_").upper():
             say(f"beware: {name} is set and wins over desk.yaml")
+
+
+def check_opens(desk: "Path", key: str, settings: "Settings") -> None:
+    """ConfigError where what was said under `key` is well formed, and the desk could not be opened or run with it.
+
+    Other keys are not looked at: what is wrong there must not stand in the way of mending this one.
+    """
+
+    def says(*names: str) -> bool:
+        return any(f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.") for name in names)
+
+    if says("desk.broker"):
+        from tradekit.desk.open import known_venue
+
+        if known_venue(settings) == "http" and not settings.http.base_url:
+            raise ConfigError("desk.broker: http has no address yet", "first tradekit config set http.base_url URL")
+    if says("desk.calendar"):
+        from tradekit.market.sessions import zone_of
+
+        zone_of(settings.desk.calendar)
+    if says("desk.currency") and (desk / "desk.db").is_file():
+        from tradekit.desk.open import check_currency
+        from tradekit.store import open_store
+
+        with closing(open_store(desk / "desk.db", readonly=True)) as store:
+            check_currency(settings, store)
+    if says("scan", "strategies"):
+        from tradekit.strategies import build
+
+        for name in settings.scan.strategies:
+            build(name, settings.strategies.get(name, {}), settings.strategy_defaults())
+    if says("schedule") and settings.schedule is not None:
+        from tradekit.desk.steps import parse
+        from tradekit.schedule import parse as parse_schedule
+
+        for spec in parse_schedule(settings.schedule, around_the_clock=settings.desk.calendar == "24/7"):
+            parse(spec.run)
 
 
 def schema(ctx: typer.Context) -> None:

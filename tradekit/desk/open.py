@@ -173,28 +173,40 @@ def _kept_time(desk: Desk) -> Iterator[None]:
 
 def check_fits(path: Path, settings: Settings, store: Store) -> str:
     """The venue that a desk trades on. ConfigError for one that nobody knows, and for settings of other books."""
-    venue = "paper" if (path / MARKER).exists() else settings.desk.broker  # a replay trades on paper
+    venue = "paper" if (path / MARKER).exists() else known_venue(settings)  # a replay trades on paper
+    check_books(settings, store)
+    return venue
+
+
+def known_venue(settings: Settings) -> str:
+    """`desk.broker`. ConfigError, which names those there are, where this version has no such venue."""
+    venue = settings.desk.broker
     if venue not in VENUES:
         raise ConfigError(
-            f"desk.broker: {venue} is not a venue this version has",
+            f"desk.broker: {venue} is not a venue this version has; known: {', '.join(VENUES)}",
             f"tradekit config set desk.broker {' or '.join(VENUES)}",
         )
-    check_books(settings, store)
     return venue
 
 
 def check_books(settings: Settings, store: Store) -> None:
     """The books are in one currency and know one calendar's sessions. ConfigError where desk.yaml names another."""
-    currency, calendar = store.meta.get("currency"), store.meta.get("calendar")
-    if currency and currency != settings.desk.currency:
-        raise ConfigError(
-            f"desk.currency is {settings.desk.currency}, but the books of this desk are in {currency}",
-            f"tradekit config set desk.currency {currency}; another currency is another desk: tradekit init DIR",
-        )
+    check_currency(settings, store)
+    calendar = store.meta.get("calendar")
     if calendar and calendar != settings.desk.calendar:
         raise ConfigError(
             f"desk.calendar is {settings.desk.calendar}, but desk.db holds the sessions of {calendar}",
             f"tradekit doctor writes the new ones; or tradekit config set desk.calendar {calendar}",
+        )
+
+
+def check_currency(settings: Settings, store: Store) -> None:
+    """The books are in one currency. ConfigError where desk.yaml names another."""
+    currency = store.meta.get("currency")
+    if currency and currency != settings.desk.currency:
+        raise ConfigError(
+            f"desk.currency is {settings.desk.currency}, but the books of this desk are in {currency}",
+            f"tradekit config set desk.currency {currency}; another currency is another desk: tradekit init DIR",
         )
 
 
