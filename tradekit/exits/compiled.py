@@ -1,7 +1,8 @@
 """The exit rules as machine code, for work too big for plain Python: the very same functions, through numba.
 
 Compiling takes seconds, so the result is kept in a folder of the user's. numba looks only at the file of the
-outermost function to see whether a copy is stale; here the copies lie under a digest of every source they come from.
+outermost function to see whether a copy is stale; here the copies lie under a digest of every source they come from,
+and those of older sources go when a new one is made.
 """
 
 import importlib.util
@@ -12,6 +13,7 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from tradekit.base.cache import hold_version
 from tradekit.exits import RULES, base, one_bar, plan, target, trailing_stop, walk
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +23,7 @@ PARTS: tuple[Callable[..., Any], ...] = (  # what the loops call, innermost firs
     trailing_stop.trailing_level, *(rule.price for rule in RULES.values()), one_bar.at_open, one_bar.verdict,
     one_bar.advance, walk.walk,
 )  # fmt: skip
+KEPT = 4  # versions of the source: this one, and a few to go back to
 _registered = False
 
 
@@ -45,7 +48,8 @@ def compiled(function: F, folder: Path, parts: tuple[Callable[..., Any], ...] = 
     for part in parts:
         numba.extending.register_jitable(part)
     config: Any = numba.config
-    config.CACHE_DIR = str(folder / digest((function, *parts, *PARTS), numba.__version__))
+    version = digest((function, *parts, *PARTS), numba.__version__)
+    config.CACHE_DIR = str(hold_version(folder, version, keep=KEPT))
     return cast(F, numba.njit(cache=True, nogil=True)(function))
 
 
