@@ -1,8 +1,10 @@
 """What a process of the campaign does: the step of its command, wired as the command wires it, and nothing printed."""
 
+import fcntl
 import io
 import os
 import traceback
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from tests.campaign.exchange import Remote
 from tests.campaign.market import template
 from tests.campaign.stage import StageClock
+from tradekit.base.locks import Lock, holder
 from tradekit.brokers.base import Capabilities
 from tradekit.desk import enter, halts, liquidate, monitor_exits, operate, reconcile, slots
 from tradekit.desk.desk import Desk
@@ -22,8 +25,8 @@ from tradekit.store import open_store
 class Turns:
     """The desk's own paper venue; every call is a turn, and the stage may spoil it."""
 
-    def __init__(self, link: Any, venue: Any) -> None:
-        self._link, self._venue = link, venue
+    def __init__(self, link: Any, venue: Any, before_cancel: Callable[[str], None]) -> None:
+        self._link, self._venue, self._before_cancel = link, venue, before_cancel
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._venue, name)
@@ -31,6 +34,8 @@ class Turns:
             return found
 
         def call(*args: Any) -> Any:
+            if name == "cancel":
+                self._before_cancel(*args)
             kind = self._link.ask("call", name)
             if kind in ("drop", "error-before", "late-accept"):
                 raise AmbiguousSend("no answer in 10 s")
@@ -49,17 +54,42 @@ class Turns:
         return call
 
 
-def open_for(folder: Path, link: Any, protect: str, capabilities: Capabilities | None) -> Desk:
+def has_turn(account: Path) -> bool:
+    """Has this very process the account's submit lock? Asked of the kernel, not of the desk."""
+    path = account / "submit.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return holder(path)[0] == os.getpid()
+    return False
+
+
+def out_of_turn(desk: Desk, broker_id: str) -> bool:
+    """Does this cancel take away what protects or sells an open position, while somebody else could send?"""
+    row = desk.store.orders.by_broker_id(broker_id)
+    if row is None or row.side != "sell" or row.status not in LIVE_STATUSES or row.position_id is None:
+        return False
+    position = desk.store.positions.get(row.position_id)
+    return position is not None and position.qty > 0 and not has_turn(desk.account_dir)
+
+
+def open_for(folder: Path, link: Any, protect: str, capabilities: Capabilities | None, verb: str = "") -> Desk:
     """A desk over the folder's store, the shared warm market, and the stage's venue (None: its own paper account)."""
+
+    def before_cancel(broker_id: str) -> None:
+        if verb != "cancel" and out_of_turn(desk, broker_id):  # an operator's cancel is followed by nothing
+            link.ask("call", "hasty", f"{verb} {broker_id}")
+
     store = open_store(folder / "desk.db", synchronous="OFF")
     desk = build(folder, store, clock=StageClock(link))  # type: ignore[arg-type]
     warm = template(protect).market
     desk.open_market = lambda: warm
     if capabilities is not None:
-        desk.open_broker = lambda d: Remote(link, capabilities, lambda: bool(store._depth))  # type: ignore[assignment,return-value]
+        desk.open_broker = lambda d: Remote(link, capabilities, lambda: bool(store._depth), before_cancel)  # type: ignore[assignment,return-value]
     else:
         paper = desk.open_broker
-        desk.open_broker = lambda d: Turns(link, paper(d))  # type: ignore[assignment,return-value]
+        desk.open_broker = lambda d: Turns(link, paper(d), before_cancel)  # type: ignore[assignment,return-value]
     return desk
 
 
@@ -72,7 +102,7 @@ def play(
     desk: Desk | None = None
     try:
         with redirect_stderr(said):
-            desk = open_for(folder, link, protect, capabilities)
+            desk = open_for(folder, link, protect, capabilities, verb)
             run(desk, verb, args)
         code = 0
     except TradekitError as error:
@@ -94,6 +124,10 @@ def run(desk: Desk, verb: str, args: list[str]) -> None:
     """The step of a command with its job lock and run row."""
     if verb == "run-slot":
         slots.run_slot(desk, args[0])
+        return
+    if verb == "hold":
+        with Lock(desk.account_dir / "submit.lock", what="another desk of the account"):
+            desk.clock.sleep(float(args[0]))
         return
     with running(desk, verb, " ".join([verb, *args])):
         step(desk, verb, args)

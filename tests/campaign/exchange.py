@@ -515,6 +515,7 @@ class Remote:
     link: Any
     capabilities: Capabilities
     inside: Callable[[], bool] = field(default=lambda: False)  # is a transaction open?
+    before_cancel: Callable[[str], None] = field(default=lambda broker_id: None)
     name: str = "campaign"
 
     def _call(self, op: str, *args: Any) -> Any:
@@ -536,6 +537,7 @@ class Remote:
         return self._call("submit", order)  # type: ignore[no-any-return]
 
     def cancel(self, broker_order_id: str) -> None:
+        self.before_cancel(broker_order_id)
         self._call("cancel", broker_order_id)
 
     def order(self, client_order_id: str) -> BrokerOrder | None:

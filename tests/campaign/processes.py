@@ -31,6 +31,15 @@ from tradekit.sim.venue import Venue
 from tradekit.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
+HOLD = """
+import sys, time
+from pathlib import Path
+from tradekit.base.locks import Lock
+lock = Path(sys.argv[1])
+lock.parent.mkdir(exist_ok=True)
+with Lock(lock, wait_s=30):
+    time.sleep(1)
+"""
 
 
 class Day:
@@ -97,8 +106,11 @@ class Day:
         }
         if crash:
             env["TRADEKIT_CRASHPOINT"] = crash
+        argv = [sys.executable, "-m", "tradekit", "-C", str(self.folder), *words]
+        if words[0] == "hold":
+            argv = [sys.executable, "-c", HOLD, str(self.folder / "locks" / "submit.lock")]
         return subprocess.Popen(
-            [sys.executable, "-m", "tradekit", "-C", str(self.folder), *words],
+            argv,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=env,
             cwd=self.folder,
         )  # fmt: skip

@@ -62,6 +62,7 @@ class Play:
         self.exchange: Exchange | None = None
         self.paper_calls: Counter[str] = Counter()
         self.paper_faults: list[str] = []
+        self.hasty: list[str] = []  # commands that took a stop or a sale back before it was their turn to send
         if schedule.profile == "paper":
             self.stage = Stage(START, schedule.seed, self._paper)
         else:
@@ -77,10 +78,16 @@ class Play:
 
     def _venue(self, op: str, *args: Any) -> tuple[float, Any]:
         assert self.exchange is not None
+        if op == "hasty":
+            self.hasty.append(args[0])
+            return 0.0, None
         self.exchange.move_to(self.stage.now)
         return self.exchange.call(op, *args)
 
     def _paper(self, op: str, *args: Any) -> tuple[float, Any]:
+        if op == "hasty":
+            self.hasty.append(args[0])
+            return 0.0, None
         self.paper_calls[op] += 1
         fault = self.schedule.faults.get(f"{op}:{self.paper_calls[op]}", {}) if self.faulty else {}
         if fault:
@@ -108,6 +115,8 @@ class Play:
             found.append(
                 Violation("I6", op, "asked of the venue inside a transaction: every exit waits for the network")
             )
+        for what in set(self.hasty):
+            found.append(Violation("I5", what, "taken back while others could send: nothing may come in its place"))
         return found
 
     def _batch(self, n: int, batch: Batch) -> None:

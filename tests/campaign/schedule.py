@@ -20,7 +20,10 @@ PROFILES = ("unique", "open-only", "none", "paper")
 
 @dataclass
 class Command:
-    """One process: what it runs, when it starts after its batch, where it dies (a crash point, or its n-th turn)."""
+    """One process: what it runs, when it starts after its batch, where it dies (a crash point, or its n-th turn).
+
+    `hold` is no command of tradekit: another desk of the account that keeps the submit lock for so many seconds.
+    """
 
     verb: str
     args: list[str] = field(default_factory=list)
@@ -77,6 +80,7 @@ def draw(seed: int, profiles: tuple[str, ...] = PROFILES, *, hands: float = 0.15
     deadly, faulty = rng.random() < 0.75, rng.random() < 0.8
     batches = [_batch(rng, n, deadly, profile, hands) for n in range(rng.randint(4, 9))]
     faults = _faults(rng, rng.randint(1, 7), profile) if faulty else {}
+    _hold(random.Random(f"campaign {seed} holds"), batches)
     return Schedule(
         seed=seed,
         profile=profile,
@@ -86,6 +90,14 @@ def draw(seed: int, profiles: tuple[str, ...] = PROFILES, *, hands: float = 0.15
         batches=batches,
         faults=faults,
     )
+
+
+def _hold(rng: random.Random, batches: list[Batch]) -> None:
+    """In every third schedule somebody has the submit lock while others want it."""
+    if rng.random() < 1 / 3:
+        for batch in rng.sample([batch for batch in batches if batch.commands], 2):
+            starts, dies = rng.choice([0.0, 0.05, 0.4, 2.0]), rng.choice([None, None, None, 2])
+            batch.commands.append(Command("hold", [str(rng.choice([4, 20, 45]))], kill_at=dies, starts=starts))
 
 
 def _batch(rng: random.Random, n: int, deadly: bool, profile: str, by_hand: float) -> Batch:

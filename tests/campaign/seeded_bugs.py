@@ -19,7 +19,7 @@ from tests.campaign import ambiguous, commands
 from tests.campaign.exchange import Remote
 from tests.campaign.schedule import Batch, Command, Schedule, draw
 from tradekit.brokers.base import BrokerFill, BrokerOrder, BrokerPosition, OrderRequest
-from tradekit.desk import book, monitor_exits, orders, pretrade, reconcile, sell, settle, slots
+from tradekit.desk import book, monitor_exits, orders, pretrade, protect, reconcile, sell, settle, slots
 from tradekit.desk.desk import Desk
 from tradekit.errors import AmbiguousSend, BrokerError, OrderRejected
 from tradekit.model import FINAL_STATUSES, Order
@@ -292,6 +292,15 @@ def no_submit_lock() -> Sequence[Patch]:
         (settle, "absent_for", lambda desk, order: timedelta(hours=1)),
         (settle, "SURE", timedelta(0)),
     ]
+
+
+@bug("a stop is taken back before it is this process's turn to send", "I5")
+def stop_before_the_turn() -> Sequence[Patch]:
+    @contextmanager
+    def at_any_time(desk: Desk) -> Iterator[None]:
+        yield
+
+    return [(sell, "replacing", at_any_time), (protect, "replacing", at_any_time)]
 
 
 @bug("an order that was absent once is sent again at once", "I1", "I7", "I4", "I2", schedules=invisible)
