@@ -19,7 +19,8 @@ def release(
 ) -> None:
     """Take a position out of management: its stop is withdrawn, its shares stay and are never sold by this desk.
 
-    A second run is refused (2): the symbol is no position any more.
+    While its stop may still fill at the venue it ends with 5 and the position stays managed: run it again in a minute.
+    A run after that is refused (2): the symbol is no position any more.
     """
     from tradekit.commands._options import money
     from tradekit.commands._output import show

@@ -6,6 +6,7 @@ Also what only an operator knows of shares that went: `adopt NEW --was OLD` afte
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -15,15 +16,15 @@ from tradekit.desk.claims import claim, others
 from tradekit.desk.corporate import back_again, factor_of
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
-from tradekit.desk.orders import cancel_and_wait, submit_lock
+from tradekit.desk.orders import replacing, submit_lock, taken_back
 from tradekit.desk.plans import plan_of
 from tradekit.desk.prices import last_price
-from tradekit.desk.protect import protect
+from tradekit.desk.protect import let_go_until, protect
 from tradekit.desk.reconcile import reconcile
 from tradekit.desk.sell import working_exit
-from tradekit.errors import DataError, UsageError
+from tradekit.errors import BrokerError, DataError, UsageError
 from tradekit.ids import position_id, stamp
-from tradekit.model import FINAL_STATUSES, Adjustment, AdjustmentKind, Mark, Position
+from tradekit.model import Adjustment, AdjustmentKind, Mark, Position
 from tradekit.money import ZERO, wire
 from tradekit.store import Opening
 
@@ -145,10 +146,20 @@ def _gone(desk: Desk, symbol: str) -> tuple[Position, Mark | None]:
     left = sum((p.qty for p in desk.broker.positions() if p.symbol == symbol), ZERO)
     if left > 0:
         raise UsageError(f"{symbol}: the account still holds {left}", "tradekit positions")
-    for order in desk.store.orders.live_for(symbol):
-        if cancel_and_wait(desk, order, "its shares are gone").status not in FINAL_STATUSES:
-            raise UsageError(f"{symbol}: {order.id} is not over yet", "try again in a minute: tradekit reconcile")
+    with replacing(desk):
+        _take_all_back(desk, symbol, "its shares are gone")
     return position, desk.store.marks.get(position.id)
+
+
+def _take_all_back(desk: Desk, symbol: str, because: str) -> None:
+    """No order of the symbol works any more; BrokerError where the venue does not call one over in its time."""
+    for order in desk.store.orders.live_for(symbol):
+        if not taken_back(desk, order, because):
+            raise BrokerError(
+                f"{symbol}: {order.id} may still fill: {desk.broker.name} was asked to cancel it and does not call it "
+                "over yet",
+                "the same command again in a minute",
+            )
 
 
 def _managed(desk: Desk, symbol: str) -> Position:
@@ -170,25 +181,43 @@ def release(desk: Desk, symbol: str, paid: Decimal | None = None) -> Position:
     """Stop managing a position: its stop is withdrawn, its shares stay in the account and are never sold.
 
     `paid`: the shares are gone, delisted or taken over, and so much money came for them in all, quote currency.
+    Raises BrokerError while the stop may still fill at the venue: then it stays managed and gets no other stop until
+    the command, run again, has released it or its time (deadlines.other) is over.
     """
     reconcile(desk)
     if paid is not None:
         return _paid_out(desk, symbol, paid)
     position = _managed(desk, symbol)
+    _not_being_sold(desk, position)
+    let_go_until(desk, position, desk.clock.now() + timedelta(seconds=desk.settings.deadlines.other))
+    with replacing(desk):
+        _not_being_sold(desk, position)
+        _take_all_back(desk, symbol, "released")
+        position = _still_held(desk, position)
+        row = _row(desk, "release", symbol, position.qty, None)
+        with desk.store.transaction():
+            desk.store.book_adjustment(row)
+            let_go_until(desk, position, None)
+            event(desk, "release", symbol=symbol, ref=row.id, qty=str(position.qty))
+    desk.broker.guard(symbol, None)
+    return position
+
+
+def _not_being_sold(desk: Desk, position: Position) -> None:
     working = working_exit(desk, position)
     if working is not None:
         raise UsageError(
-            f"{symbol} is being sold by {working.id}",
+            f"{position.symbol} is being sold by {working.id}",
             f"tradekit cancel {working.id}, then release",
         )
-    for order in desk.store.orders.live_for(symbol):
-        cancel_and_wait(desk, order, "released")
-    row = _row(desk, "release", symbol, position.qty, None)
-    with desk.store.transaction():
-        desk.store.book_adjustment(row)
-        event(desk, "release", symbol=symbol, ref=row.id, qty=str(position.qty))
-    desk.broker.guard(symbol, None)
-    return position
+
+
+def _still_held(desk: Desk, position: Position) -> Position:
+    """The position as it is now that none of its orders can fill any more."""
+    current = desk.store.positions.get(position.id)
+    if current is None or current.qty <= 0:
+        raise UsageError(f"{position.symbol}: its stop filled before the venue cancelled it", "tradekit trades")
+    return current
 
 
 def _paid_out(desk: Desk, symbol: str, paid: Decimal) -> Position:

@@ -1,12 +1,13 @@
 """The resting stop at the venue: sized by what is held, placed at the first fill, moved up with a trail, never down."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
 from tradekit.base.crashpoint import crash_point
 from tradekit.base.deadline import finishing
+from tradekit.clock import iso, parse_time
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
@@ -43,7 +44,7 @@ def protect(
         return None  # reconcile settles it first
     if resting is not None and _covers(resting, position, level):
         return None
-    if is_dust(desk, position) or why_frozen(desk, position.symbol, *UNPRICED) is not None:
+    if is_dust(desk, position) or why_frozen(desk, position.symbol, *UNPRICED) is not None or _let_go(desk, position):
         return None
     if resting is not None:
         level = max(level, resting.stop_price or level)
@@ -52,6 +53,16 @@ def protect(
                 return None
             return _place_at_once(desk, position.id, level, or_sell)
     return _place_at_once(desk, position.id, level, or_sell)
+
+
+def let_go_until(desk: Desk, position: Position, until: datetime | None) -> None:
+    """It is being released: no new stop is placed before that time; None: that is over."""
+    desk.store.meta.set(f"releasing:{position.id}", None if until is None else iso(until))
+
+
+def _let_go(desk: Desk, position: Position) -> bool:
+    until = desk.store.meta.get(f"releasing:{position.id}")
+    return until is not None and desk.clock.now() < parse_time(until)
 
 
 def _covers(resting: Order, position: Position, level: Decimal) -> bool:

@@ -98,7 +98,7 @@ def sell(
 def _is_leaving(desk: Desk, position: Position, instead_of: Order | None) -> bool:
     """Sold, or on its way out by another order than the one that gives way."""
     current, working = desk.store.positions.get(position.id), working_exit(desk, position)
-    gone = current is not None and current.qty <= 0
+    gone = current is None or current.qty <= 0
     return gone or (working is not None and (instead_of is None or working.id != instead_of.id))
 
 
