@@ -44,9 +44,14 @@ def test_the_formats_agree(desks, line, tmp_path, what):
 
 
 @pytest.mark.parametrize("kind", ["empty", "open"])
-def test_nothing_to_export_is_an_empty_file(desks, line, kind):
+def test_nothing_to_export_is_a_header_and_no_row(desks, line, kind, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
     for what in ("trades", "tax-lots"):
-        assert line("export", what, "-C", desks[kind]).stdout == ""
+        (names,) = list(csv.reader(line("export", what, "-C", desks[kind]).stdout.splitlines()))
+        assert {"symbol", "qty"} <= set(names)
+        assert line("export", what, "--out", tmp_path / "x.parquet", "-C", desks[kind]).returncode == 0
+        table = pq.read_table(tmp_path / "x.parquet")
+        assert (table.column_names, table.num_rows) == (names, 0)
         assert line("export", what, "--json", "-C", desks[kind]).stdout == "[]\n"
 
 

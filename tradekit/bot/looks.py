@@ -1,6 +1,8 @@
 """Words that only look: one of the desk's own commands, shown as a phone has room for it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 from tradekit.base.unfinished import scratch_folder
@@ -262,7 +264,7 @@ async def export(bot: Bot, words: tuple[str, ...]) -> list[Part]:
         done = await bot.run(line, format="csv")
         if not done.well:
             return failed(" ".join(["export", what]), done)
-        if not path.is_file() or not path.stat().st_size:
+        if not _has_a_row(path):
             return [Text(f"no {what} to export")]
         size = path.stat().st_size / 1e6
         if size > bot.said.file_mb:
@@ -270,6 +272,12 @@ async def export(bot: Bot, words: tuple[str, ...]) -> list[Part]:
             return [Text(f"{much}: name a date, or tradekit export {what} on the machine")]
         name = "-".join([what, *day]) + ".csv"
         return [File(name, path.read_bytes(), f"{what} of {bot.desk.settings.desk.name}")]
+
+
+def _has_a_row(csv: Path) -> bool:
+    """Is there more in it than its header?"""
+    with csv.open("rb") as lines:
+        return sum(1 for _ in islice(lines, 2)) == 2
 
 
 LOOKS: dict[str, Callable[[Bot, tuple[str, ...]], Awaitable[list[Part]]]] = {

@@ -41,6 +41,8 @@ MAIN_COLUMNS: dict[str, tuple[str, ...]] = {
     "Quote": ("symbol", "bid", "ask", "last", "last_at", "age_s", "source", "assumed"),
 }  # fmt: skip
 
+Kinds = type | Sequence[str | type]  # record types, names of columns, or both
+
 quiet = False  # -q, set by cli.main
 idle = False  # the last show() had nothing to print: with --exit-code that is 3
 
@@ -59,11 +61,13 @@ def show(
     columns: Sequence[str] | None = None,
     dry_run: bool = False,
     counts_as_idle: bool = True,
+    of: Kinds = (),
 ) -> None:
     """Print a record (an object) or a sequence of records (an array) to stdout.
 
     `empty` is said on stderr where a table has no row; `columns` picks a table's columns; `dry_run` adds
-    `"dry_run": true` to each record. An empty list means "nothing to do" to --exit-code unless
+    `"dry_run": true` to each record. `of` says which records there could have been: CSV has their header where there
+    are none. An empty list means "nothing to do" to --exit-code unless
     `counts_as_idle` is False.
     """
     global idle
@@ -79,7 +83,7 @@ def show(
     elif format == "jsonl":
         text = "".join(as_object(row) + "\n" for row in rows)
     elif format == "csv":
-        text = as_csv(rows)
+        text = as_csv(rows, [] if rows else [*names_of(of), *(["dry_run"] if dry_run else [])])
     elif not rows:
         text = ""
         say(empty)
@@ -105,6 +109,19 @@ def row_of(record: Any) -> dict[str, Any]:
     if hasattr(record, "_asdict"):
         return dict(record._asdict())
     raise TypeError(f"{type(record).__name__} is no record")
+
+
+def names_of(kinds: Kinds) -> list[str]:
+    """The fields of a kind of record, or of several together; a list of names is what it is."""
+    found: list[str] = []
+    for kind in [kinds] if isinstance(kinds, type) else kinds:
+        if isinstance(kind, str):
+            found.append(kind)
+        elif issubclass(kind, msgspec.Struct):
+            found += kind.__struct_fields__
+        else:
+            found += getattr(kind, "__dataclass_fields__", None) or kind._fields  # type: ignore[attr-defined]
+    return list(dict.fromkeys(found))
 
 
 # json
@@ -161,11 +178,14 @@ def round_float(x: float) -> float | None:
 # csv
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A header and a line per record; records of several kinds share the union of their columns."""
-    if not rows:
+def as_csv(rows: Sequence[Mapping[str, Any]], none: Sequence[str] = ()) -> str:
+    """A header and a line per record; records of several kinds share the union of their columns.
+
+    `none`: the columns where there is no record.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(none)
+    if not names:
         return ""
-    names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [",".join(csv_cell(name) for name in names)]
     lines += [",".join(csv_cell(row.get(name)) for name in names) for row in rows]
     return "".join(line + "\r\n" for line in lines)

@@ -22,6 +22,7 @@ from tradekit.errors import UsageError
 if TYPE_CHECKING:
     from tradekit.analysis.held import Bars, Case, Numbers
     from tradekit.analysis.what_if import Grid
+    from tradekit.commands._output import Kinds
     from tradekit.desk.desk import Desk
 
 
@@ -49,12 +50,13 @@ def entry_timing(
 
     Needs intraday bars of the days. Reads only.
     """
+    from tradekit.analysis.entry_timing import EntryLine, EntryTiming, WaitLine
     from tradekit.analysis.entry_timing import entry_timing as analyse
 
     with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
         summary, waits, lines = analyse(cases, seen.bars)
     if not cases:
-        _print(ctx, [], NO_TRADES)
+        _print(ctx, [], NO_TRADES, of=(EntryTiming, WaitLine, EntryLine))
     elif ctx.obj.format != "table":
         _print(ctx, [summary, *waits, *lines])
     else:
@@ -82,12 +84,13 @@ def price_movement(
 
     Only bars that began after the entry count. Reads only.
     """
+    from tradekit.analysis.price_movement import Horizon, MoveLine
     from tradekit.analysis.price_movement import price_movement as analyse
 
     with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
         horizons, lines = analyse(cases, seen.bars)
     if not cases:
-        _print(ctx, [], NO_TRADES)
+        _print(ctx, [], NO_TRADES, of=(Horizon, MoveLine))
         return
     if ctx.obj.format != "table":
         _print(ctx, [*horizons, *lines])
@@ -113,12 +116,13 @@ def targets(
 
     With daily bars only, the order of high and entry is unknown, and it says so. Reads only.
     """
+    from tradekit.analysis.targets import TargetLine, Targets
     from tradekit.analysis.targets import targets as analyse
 
     with _cases(ctx, asked(session, since, until, strategy, symbol)) as (cases, seen):
         summary, lines = analyse(cases, seen.bars)
     if not cases:
-        _print(ctx, [], NO_TRADES)
+        _print(ctx, [], NO_TRADES, of=(Targets, TargetLine))
     elif ctx.obj.format != "table":
         _print(ctx, [summary, *lines])
     else:
@@ -144,6 +148,7 @@ def missed(
 
     Outcomes come from `jobs outcomes`. Reads only.
     """
+    from tradekit.analysis.missed import MissedLine, WhyLine
     from tradekit.analysis.missed import missed as analyse
 
     question = asked(session, since, until, strategy, symbol)
@@ -162,7 +167,7 @@ def missed(
         traded = {d.candidate_id for d in decisions.values() if d.id in filled and d.candidate_id}
     whys, lines = analyse(candidates, decisions, vetoes, traded, most=most)
     if ctx.obj.format != "table":
-        _print(ctx, [*whys, *lines])
+        _print(ctx, [*whys, *lines], of=(WhyLine, MissedLine))
         return
     _print(ctx, whys, "no candidates")
     if lines:
@@ -414,14 +419,18 @@ def _in_percent(record: Any) -> dict[str, Any]:
 
 
 def _print(
-    ctx: typer.Context, rows: Sequence[Any], empty: str = "nothing", columns: Sequence[str] | None = None
+    ctx: typer.Context,
+    rows: Sequence[Any],
+    empty: str = "nothing",
+    columns: Sequence[str] | None = None,
+    of: "Kinds" = (),
 ) -> None:
     """Records as they are; in tables fractions are percent."""
     from tradekit.commands._output import show
 
     if ctx.obj.format == "table":
         rows, columns = [_in_percent(row) for row in rows], columns and [_percent_of(name) for name in columns]
-    show(rows, ctx.obj.format, empty=empty, columns=columns)
+    show(rows, ctx.obj.format, empty=empty, columns=columns, of=of)
 
 
 def _list(record: Any) -> str:

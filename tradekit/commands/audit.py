@@ -12,10 +12,11 @@ def audit(ctx: typer.Context) -> None:
     from tradekit.desk.audit import audit
     from tradekit.desk.open import open_desk
     from tradekit.errors import Findings
+    from tradekit.reports.footing import Finding
 
     with open_desk(ctx.obj) as desk:
         findings = audit(desk)
     if findings or ctx.obj.format != "table":
-        show(findings, ctx.obj.format, counts_as_idle=False)
+        show(findings, ctx.obj.format, counts_as_idle=False, of=Finding)
     if findings:
         raise Findings(f"audit: {len(findings)} finding{'s' * (len(findings) > 1)}", findings[0].fix)

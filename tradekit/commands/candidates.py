@@ -23,6 +23,7 @@ def candidates(
     from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
     from tradekit.errors import UsageError
+    from tradekit.model import Candidate
 
     asked = filters(session=session, symbol=symbol, since=since, until=until, at=at)
     with read_store(ctx.obj) as store:
@@ -30,4 +31,4 @@ def candidates(
             raise UsageError(f"there is no scan {scan}", 'tradekit sql "SELECT id FROM scans"')
         found = store.candidates.found(rejected=rejected, scan_id=scan, **asked)
         named_well(ctx.obj, store, symbol, found)
-    show(found[-limit:] if limit else found, ctx.obj.format, empty="no candidates")
+    show(found[-limit:] if limit else found, ctx.obj.format, empty="no candidates", of=Candidate)

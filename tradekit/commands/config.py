@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tradekit.store import Store
 
 
+OVERRIDE = ("day", "open", "close", "closed", "reason")
+
+
 def show(
     ctx: typer.Context,
     section: Annotated[str | None, typer.Argument(metavar="[SECTION]", help="Only this part, e.g. risk.")] = None,
@@ -169,7 +172,8 @@ def session(
     loaded = read_settings(ctx.obj)
     if day is None:
         with read_store(ctx.obj) as store:
-            show_rows([_override_row(*row) for row in store.sessions.overrides()], ctx.obj.format, empty="none changed")
+            show_rows([_override_row(*row) for row in store.sessions.overrides()], ctx.obj.format, empty="none changed",
+                      of=OVERRIDE)  # fmt: skip
         return
     if loaded.settings.desk.calendar == "24/7":
         raise UsageError("a 24/7 desk has no sessions to change", "")
@@ -188,7 +192,7 @@ def session(
 
 
 def _override_row(day: "date", open: "datetime | None", close: "datetime | None", reason: str) -> dict[str, Any]:
-    return {"day": day, "open": open, "close": close, "closed": open is None, "reason": reason}
+    return dict(zip(OVERRIDE, (day, open, close, open is None, reason), strict=True))
 
 
 def _day(text: str) -> "date":

@@ -74,6 +74,7 @@ def list_(
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
+    from tradekit.market.bars import SUMMARY
     from tradekit.market.bars import TIMEFRAMES as SECONDS
 
     names = {seconds: name for name, seconds in SECONDS.items()}
@@ -85,7 +86,13 @@ def list_(
             if symbol not in known:
                 raise unknown_symbol(symbol, known)
             rows = [{**s._asdict(), "timeframe": names[s.timeframe_s]} for s in bars.series(symbol)]
-    show(rows, ctx.obj.format, empty="no bars: tradekit data import FILE... --timeframe 1d", columns=LIST_COLUMNS)
+    show(
+        rows,
+        ctx.obj.format,
+        empty="no bars: tradekit data import FILE... --timeframe 1d",
+        columns=LIST_COLUMNS,
+        of=SUMMARY,
+    )
 
 
 LIST_COLUMNS = ("source", "timeframe", "symbols", "first", "last", "sessions", "bars")
@@ -105,6 +112,7 @@ def check(
     day = day_of(session, "--session") if session else None
     settings = read_settings(ctx.obj).settings
     with read_store(ctx.obj) as store, bar_store(ctx.obj.here, store, settings) as bars:
+        from tradekit.market.checking import Finding
         from tradekit.market.checking import check as look
 
         spans = [(s.first, s.last) for s in bars.series()]
@@ -114,7 +122,13 @@ def check(
             first, last = min(s[0] for s in spans), max(s[1] for s in spans)
             calendar = calendar_over(store, settings, date.fromisoformat(first), date.fromisoformat(last))
             found = look(bars, calendar, session=day)
-    show(found, ctx.obj.format, empty="nothing wrong with the bars" if spans else "no bars", counts_as_idle=False)
+    show(
+        found,
+        ctx.obj.format,
+        empty="nothing wrong with the bars" if spans else "no bars",
+        counts_as_idle=False,
+        of=Finding,
+    )
     if found:
         raise Findings(f"{len(found)} findings", "import corrected bars with --replace")
 

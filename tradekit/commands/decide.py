@@ -27,8 +27,9 @@ def decide(
     from tradekit.commands._pipe import ids_from
     from tradekit.desk.decide import DecideOptions, decide
     from tradekit.desk.open import open_desk
+    from tradekit.model import Decision
 
     ids = ids_from(source, "candidates")
     with open_desk(ctx.obj, command="decide", dry_run=dry_run, at=then(at)) as desk:
         found = decide(desk, DecideOptions(by=by, ids=ids, type=type))
-        show(found, ctx.obj.format, empty="nothing to decide", dry_run=dry_run)
+        show(found, ctx.obj.format, empty="nothing to decide", dry_run=dry_run, of=Decision)

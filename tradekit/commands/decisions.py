@@ -18,9 +18,10 @@ def decisions(
     from tradekit.commands._context import read_store
     from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
+    from tradekit.model import Decision
 
     asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
     with read_store(ctx.obj) as store:
         found = store.decisions.all(**asked)
         named_well(ctx.obj, store, symbol, found)
-    show(found, ctx.obj.format, empty="no decisions")
+    show(found, ctx.obj.format, empty="no decisions", of=Decision)

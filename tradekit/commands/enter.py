@@ -27,6 +27,7 @@ def enter(
     from tradekit.commands._pipe import ids_from
     from tradekit.desk.enter import EnterOptions, enter, raise_if_refused
     from tradekit.desk.open import open_desk
+    from tradekit.model import Order, RiskCheck
 
     ids = ids_from(source, "decisions")
     with open_desk(ctx.obj, command="enter", dry_run=dry_run, at=then(at)) as desk:
@@ -36,5 +37,6 @@ def enter(
             ctx.obj.format,
             empty="nothing to enter",
             dry_run=dry_run,
+            of=(Order, RiskCheck),
         )
         raise_if_refused(found)

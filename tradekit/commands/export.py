@@ -22,6 +22,7 @@ from tradekit.commands._reporting import (
 from tradekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from tradekit.commands._output import Kinds
     from tradekit.reports.tax_lots import Deal, Method
     from tradekit.store import Store
 
@@ -29,6 +30,11 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Where; .csv, .jsonl and .parquet say the format.")
 ]
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
+TRAINING = (
+    "id", "kind", "session", "at", "symbol", "strategy", "state_score", "state_price", "state_cap", "state_regime",
+    "action", "reward_1d", "reward_3d", "reward_5d", "reward_10d", "reward_max_gain", "reward_max_drawdown",
+    "reward_net", "reward_return", "reward_r",
+)  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -103,7 +109,7 @@ def training(
 
     question = asked(session, since, until, strategy, symbol)
     with read_copy(ctx.obj) as store:
-        _write(ctx, out, "training", _training(store, question))
+        _write(ctx, out, "training", _training(store, question), TRAINING)
 
 
 def tax_lots(
@@ -132,8 +138,8 @@ def tax_lots(
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import say
     from tradekit.errors import Findings
+    from tradekit.reports.tax_lots import ClosedLot, Deferred, OpenLot, TaxYear, years
     from tradekit.reports.tax_lots import tax_lots as report
-    from tradekit.reports.tax_lots import years
 
     if method not in ("fifo", "lifo", "hifo", "lofo", "specific"):
         raise UsageError(f"--method {method}: not known", "--method fifo, lifo, hifo, lofo or specific")
@@ -156,7 +162,8 @@ def tax_lots(
     if ranged:
         sold = [lot for lot in found.closed if question.holds(lot.disposed)]
         rows = sold if what == "closed" else years(sold)
-    _write(ctx, out, "tax-lots", (_row(r) for r in rows if year is None or getattr(r, "year", year) == year))
+    of = {"closed": ClosedLot, "open": OpenLot, "deferred": Deferred, "years": TaxYear}[what]
+    _write(ctx, out, "tax-lots", (_row(r) for r in rows if year is None or getattr(r, "year", year) == year), of)
     gain = sum((lot.gain for lot in found.closed), Decimal(0))
     washed = sum((lot.wash_disallowed for lot in found.closed), Decimal(0))
     say(f"realized {found.realized:,.2f}; gains {gain:,.2f}, disallowed {washed:,.2f}; {len(found.open)} lots open")
@@ -204,8 +211,14 @@ def _chosen(path: Path) -> dict[str, list[tuple[str, Decimal]]]:
 
 def _export(ctx: typer.Context, what: str, out: Path | None, question: Asked) -> None:
 
+    from tradekit.commands._output import names_of
+    from tradekit.model import Candidate, Decision, Fill, Trade
+
+    kind = {"trades": Trade, "fills": Fill, "candidates": Candidate, "decisions": Decision}[what]
     with read_copy(ctx.obj) as store:
-        _write(ctx, out, what, _rows(store, what, question))
+        _write(
+            ctx, out, what, _rows(store, what, question), [n for n in names_of(kind) if n not in ("raw", "features")]
+        )
 
 
 def _rows(store: "Store", what: str, question: Asked) -> Iterator[Row]:
@@ -274,21 +287,21 @@ def _row(record: Any) -> Row:
             for k, v in row_of(record).items()}  # fmt: skip
 
 
-def _write(ctx: typer.Context, out: Path | None, name: str, rows: Iterable[Row]) -> None:
-    """To a file, whole or not at all, or to stdout."""
-    from tradekit.commands._output import as_array, as_csv, as_object, say
+def _write(ctx: typer.Context, out: Path | None, name: str, rows: Iterable[Row], of: "Kinds") -> None:
+    """To a file, whole or not at all, or to stdout; `of`: the columns where there are no rows."""
+    from tradekit.commands._output import as_array, as_csv, as_object, names_of, say
 
     format = _format(ctx, out)
     if format == "parquet":
         target = out or ctx.obj.here / "reports" / f"{name}.parquet"
-        n = _parquet(target, list(rows))
+        n = _parquet(target, list(rows), names_of(of))
         say(f"{n} rows in {target}")
         return
     found = list(rows)
     if format == "jsonl":
         text = "".join(as_object(row) + "\n" for row in found)
     else:
-        text = as_array(found) if format == "json" else as_csv(found)
+        text = as_array(found) if format == "json" else as_csv(found, names_of(of))
     if out is None:
         sys.stdout.write(text)
         return
@@ -308,14 +321,17 @@ def _format(ctx: typer.Context, out: Path | None) -> str:
     return given or named or "csv"
 
 
-def _parquet(target: Path, rows: Sequence[Row]) -> int:
-    """Numbers as doubles, times as UTC timestamps, dates as dates, nested values as JSON text."""
+def _parquet(target: Path, rows: Sequence[Row], none: Sequence[str]) -> int:
+    """Numbers as doubles, times as UTC timestamps, dates as dates, nested values as JSON text.
+
+    `none`: the columns where there is no row; they are text, since nothing tells their type.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from tradekit.base.unfinished import in_the_making
 
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(none)
     columns = {name: _column(pa, [row.get(name) for row in rows]) for name in names}
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with in_the_making(target) as partial:

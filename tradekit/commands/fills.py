@@ -18,9 +18,10 @@ def fills(
     from tradekit.commands._context import read_store
     from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
+    from tradekit.model import Fill
 
     asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
     with read_store(ctx.obj) as store:
         found = store.fills.all(**asked)
         named_well(ctx.obj, store, symbol, found)
-    show(found, ctx.obj.format, empty="no fills")
+    show(found, ctx.obj.format, empty="no fills", of=Fill)

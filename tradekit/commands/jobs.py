@@ -23,12 +23,13 @@ def snapshot(
     from tradekit.desk.jobs import snapshot
     from tradekit.desk.open import open_desk
     from tradekit.desk.performance import SnapshotOptions
+    from tradekit.model import Performance
 
     columns = ("session", "desk_equity", "cash", "exposure", "positions", "pnl", "pnl_pct", "trades", "wins",
                "drawdown", "benchmark_close", "benchmark_return", "rebuilt")  # fmt: skip
     with open_desk(ctx.obj, command="jobs snapshot", dry_run=dry_run) as desk:
         found = snapshot(desk, SnapshotOptions(session, missing))
-        show(found, ctx.obj.format, empty="no session is missing", columns=columns, dry_run=dry_run)
+        show(found, ctx.obj.format, empty="no session is missing", columns=columns, dry_run=dry_run, of=Performance)
 
 
 def outcomes(
@@ -44,10 +45,11 @@ def outcomes(
     """
     from tradekit.commands._output import show
     from tradekit.desk.open import open_desk
-    from tradekit.desk.outcomes import OutcomesOptions, outcomes
+    from tradekit.desk.outcomes import Outcome, OutcomesOptions, outcomes
 
     with open_desk(ctx.obj, command="jobs outcomes", dry_run=dry_run) as desk:
-        show(outcomes(desk, OutcomesOptions(session)), ctx.obj.format, empty="no candidates", dry_run=dry_run)
+        found = outcomes(desk, OutcomesOptions(session))
+        show(found, ctx.obj.format, empty="no candidates", dry_run=dry_run, of=Outcome)
 
 
 def track(ctx: typer.Context, dry_run: DryRun = False) -> None:
@@ -58,9 +60,10 @@ def track(ctx: typer.Context, dry_run: DryRun = False) -> None:
     from tradekit.commands._output import show
     from tradekit.desk.jobs import track
     from tradekit.desk.open import open_desk
+    from tradekit.model import Mark
 
     with open_desk(ctx.obj, command="jobs track", dry_run=dry_run) as desk:
-        show(track(desk), ctx.obj.format, empty="nothing to track", dry_run=dry_run)
+        show(track(desk), ctx.obj.format, empty="nothing to track", dry_run=dry_run, of=Mark)
 
 
 def cleanup(

@@ -36,6 +36,7 @@ def liquidate(
     from tradekit.desk.liquidate import LiquidateOptions, liquidate
     from tradekit.desk.open import open_desk
     from tradekit.errors import Findings, UsageError
+    from tradekit.model import Order
 
     chosen = tuple(symbol.upper() for symbol in symbols or () if symbol)
     if not chosen and not today and not all_:
@@ -54,6 +55,7 @@ def liquidate(
             ctx.obj.format,
             empty="nothing was sold" if desk.counts.get("unsold") else "nothing to liquidate",
             dry_run=dry_run,
+            of=Order,
         )
         if desk.counts.get("failed"):
             raise Findings("some positions could not be worked on", "tradekit events --alerts")

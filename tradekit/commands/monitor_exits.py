@@ -28,12 +28,13 @@ def monitor_exits(
     from tradekit.desk.monitor_exits import keep_monitoring, monitor_exits
     from tradekit.desk.open import open_desk
     from tradekit.errors import Findings
+    from tradekit.model import Order
 
     pause = None if every is None else seconds(every, "--every")
     endless = pause is not None
     with open_desk(ctx.obj, command="monitor-exits", dry_run=dry_run, at=then(at), endless=endless) as desk:
         if pause is None:
-            show(monitor_exits(desk), ctx.obj.format, empty="no exits", dry_run=dry_run)
+            show(monitor_exits(desk), ctx.obj.format, empty="no exits", dry_run=dry_run, of=Order)
             if desk.counts.get("failed"):
                 raise Findings("some positions could not be worked on", "tradekit events --alerts")
             return

@@ -18,7 +18,7 @@ def notify(
     """
     from tradekit.commands._options import seconds
     from tradekit.commands._output import show
-    from tradekit.desk.notify import keep_notifying, try_channels
+    from tradekit.desk.notify import Delivery, keep_notifying, try_channels
     from tradekit.desk.notify import notify as look
     from tradekit.desk.open import open_desk
     from tradekit.errors import Findings
@@ -27,11 +27,11 @@ def notify(
     with open_desk(ctx.obj, command="notify") as desk:
         if test:
             found = try_channels(desk)
-            show(found, ctx.obj.format, empty="no channels: docs/notify.md")
+            show(found, ctx.obj.format, empty="no channels: docs/notify.md", of=Delivery)
             if any(one.error for one in found):
                 raise Findings("some channels do not work", "docs/notify.md")
         elif pause is None:
-            show(look(desk), ctx.obj.format, empty="no channels: docs/notify.md")
+            show(look(desk), ctx.obj.format, empty="no channels: docs/notify.md", of=Delivery)
         else:
             for found in keep_notifying(desk, pause):
                 if any(one.messages for one in found):

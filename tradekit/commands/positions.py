@@ -21,6 +21,7 @@ def positions(
     from tradekit.commands._filters import a_time, named_well
     from tradekit.commands._output import plain, say, show
     from tradekit.errors import UsageError
+    from tradekit.model import Position
 
     if closed and at:
         raise UsageError("--all and --at do not go together", "tradekit positions --at TIME")
@@ -33,7 +34,7 @@ def positions(
         named_well(ctx.obj, store, symbol, [position for position in found if wanted in (None, position.symbol)])
         locked = {} if at is not None else store.unmanaged()
     chosen = [position for position in found if wanted in (None, position.symbol)]
-    show(chosen, ctx.obj.format, empty="no positions" if closed else "no open positions")
+    show(chosen, ctx.obj.format, empty="no positions" if closed else "no open positions", of=Position)
     for name, qty in locked.items():
         if wanted in (None, name):
             say(f"locked: {name} {plain(qty)} (not the desk's, never sold; tradekit adopt {name})")

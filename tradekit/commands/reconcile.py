@@ -22,6 +22,7 @@ def reconcile(
     from tradekit.commands._output import show
     from tradekit.desk.open import open_desk
     from tradekit.desk.reconcile import raise_findings, reconcile
+    from tradekit.model import Event
 
     with open_desk(ctx.obj, command="reconcile", dry_run=dry_run, at=then(at)) as desk:
         show(
@@ -29,5 +30,6 @@ def reconcile(
             ctx.obj.format,
             empty="the books agree with the broker",
             dry_run=dry_run,
+            of=Event,
         )
         raise_findings(desk)

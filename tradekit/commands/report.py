@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from tradekit.commands._context import Context
     from tradekit.config import Settings
     from tradekit.model import Candidate, Decision, Order, Position, RiskCheck, Run, Scan, Session, Trade
-    from tradekit.reports.daily import Daily, Day
+    from tradekit.reports.daily import Day
     from tradekit.reports.funnel import Funnel
     from tradekit.reports.missed import MissedLine, RejectedLine
     from tradekit.store import Store
 
 DRAWN_DAYS = 84  # calendar days of equity under the account line: about 60 sessions
+NO_SESSION = "no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
 DOUBTS = (("DO NOT MATCH", "bold red"), ("missed:", "yellow"), ("failed run", "red"), ("failed slot", "red"))
 
 
@@ -50,6 +51,7 @@ def daily(
     """
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import show
+    from tradekit.reports.daily import Daily
     from tradekit.reports.daily import daily as report
 
     settings, asked = read_settings(ctx.obj).settings, then(at)
@@ -67,7 +69,7 @@ def daily(
             equity = _equity(store, chosen.day) if ctx.obj.format == "table" else []
             pages.append((report(_narrowed(day, strategy, symbol)), chosen, equity))
     if not pages:
-        show([], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars")
+        show([], ctx.obj.format, empty=NO_SESSION, of=Daily)
         return
     if ctx.obj.format == "table":
         from tradekit.commands._pictures import rich_print
@@ -99,7 +101,7 @@ def fills(
     """
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
-    from tradekit.reports.fills import fills_report
+    from tradekit.reports.fills import OrderFills, fills_report
 
     settings = read_settings(ctx.obj).settings
     with read_copy(ctx.obj, then(at)) as store:
@@ -119,7 +121,7 @@ def fills(
         "order_id", "side", "filled_qty", "decision_price", "arrival_price", "avg_price", "slippage_bp", "fees",
         "currency", "decide_s", "send_s", "ack_s", "fill_s", "reason",
     )  # fmt: skip
-    show(rows, ctx.obj.format, empty="no fills", columns=columns)
+    show(rows, ctx.obj.format, empty="no fills", columns=columns, of=OrderFills)
 
 
 def funnel(
@@ -137,14 +139,14 @@ def funnel(
     """
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import say, show
+    from tradekit.reports.funnel import FunnelLine
 
     settings = read_settings(ctx.obj).settings
     with read_copy(ctx.obj, then(at)) as store:
         days = _days(store, session, since, until, settings)
         if not days:
-            show(
-                [], ctx.obj.format, empty="no session yet: `tradekit scan`, or `tradekit replay DATE` on recorded bars"
-            )
+            span = ("first", "last") if since or until else ("session",)
+            show([], ctx.obj.format, empty=NO_SESSION, of=(*span, *FunnelLine.COLUMNS))
             return
         found = funnel_of(store, days, settings, strategy, symbol)
     if ctx.obj.format == "table":
@@ -153,8 +155,8 @@ def funnel(
 
         rich_print(funnel_text([line.as_row() for line in found.lines]))
     else:
-        span = {"session": days[0]} if len(days) == 1 else {"first": days[0], "last": days[-1]}
-        show([{**span, **line.as_row()} for line in found.lines], ctx.obj.format)
+        about = {"session": days[0]} if len(days) == 1 else {"first": days[0], "last": days[-1]}
+        show([{**about, **line.as_row()} for line in found.lines], ctx.obj.format)
     if found.findings:
         for finding in found.findings:
             say(finding)

@@ -31,6 +31,7 @@ def equity(
     from tradekit.commands._context import read_settings, read_store
     from tradekit.commands._output import say, show
     from tradekit.commands._reporting import asked
+    from tradekit.model import Performance
     from tradekit.reports.picture import equity_picture
 
     found, desk = asked(None, since, until), read_settings(ctx.obj).settings.desk
@@ -44,7 +45,9 @@ def equity(
         say(f"{out}: {len(png) / 1000:,.0f} KB, {len(days)} sessions")
     elif out is not None:
         say(f"no picture: {len(known)} sessions with an equity, and two are the least (tradekit jobs snapshot)")
-    show(days, ctx.obj.format, empty="no session has a row yet: tradekit jobs snapshot", columns=COLUMNS)
+    show(
+        days, ctx.obj.format, empty="no session has a row yet: tradekit jobs snapshot", columns=COLUMNS, of=Performance
+    )
 
 
 def points(days: "Sequence[Performance]") -> "list[EquityDay]":

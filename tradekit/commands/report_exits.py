@@ -28,7 +28,7 @@ def exits(
     from tradekit.commands._output import show
     from tradekit.commands._pictures import bar, minutes, percent, pictured, rich_print, rounded
     from tradekit.commands._reporting import asked
-    from tradekit.reports.exits import Overshot, exits_report, in_words
+    from tradekit.reports.exits import ExitLine, Overshot, exits_report, in_words
     from tradekit.store.trades import overshoots, tallies
 
     found = asked(session, since, until, strategy, symbol)
@@ -38,7 +38,7 @@ def exits(
         levels = [Overshot(*row) for row in overshoots(store.db, **found._asdict())]
     rows = exits_report(groups, levels)
     if ctx.obj.format != "table" or not rows:
-        show(rows, ctx.obj.format, empty="no closed trades")
+        show(rows, ctx.obj.format, empty="no closed trades", of=ExitLine)
         return
     largest = max(abs(row.net) for row in rows[:-1])
     text = pictured(

@@ -40,7 +40,7 @@ def metrics(
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
-    from tradekit.reports.performance import KEYS, slices, windows
+    from tradekit.reports.performance import KEYS, Slice, slices, windows
     from tradekit.store.trades import tallies
 
     found = asked(session, since, until, strategy, symbol)
@@ -57,7 +57,7 @@ def metrics(
     if ctx.obj.format == "table":
         _print(parts, sorts, beside, days, settings.desk.currency)
     else:
-        show([*parts, *([beside] if beside else []), *sorts], ctx.obj.format)
+        show([*parts, *([beside] if beside else []), *sorts], ctx.obj.format, of=Slice)
 
 
 def _sessions(store: "Store", days: "list[Performance]", settings: "Settings") -> list[date]:

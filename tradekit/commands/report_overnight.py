@@ -51,6 +51,7 @@ def overnight(
             _print(ctx, _night(store, now, store.marks.of_open(), found, settings.desk.currency))
         return
     from tradekit.calendar import last_moment
+    from tradekit.reports.overnight import Held
     from tradekit.store.as_of import AsOf
 
     nights = []
@@ -61,7 +62,7 @@ def overnight(
             then = cast("Store", AsOf(store, end))
             nights.append(_night(then, session_.close, {}, found, settings.desk.currency))
     if ctx.obj.format == "csv":
-        show([row for night in nights for row in night.held], "csv")
+        show([row for night in nights for row in night.held], "csv", of=Held)
     elif ctx.obj.format != "table":
         show(nights, ctx.obj.format)
     elif not nights:
@@ -98,10 +99,11 @@ def _night(store: "Store", at: "datetime", marks: "Mapping[str, Mark]", found: "
 def _print(ctx: typer.Context, answer: "Overnight") -> None:
     from tradekit.commands._output import as_table, show
     from tradekit.commands._pictures import percent, rounded
+    from tradekit.reports.overnight import Held
 
     currency = answer.currency
     if ctx.obj.format != "table":
-        show(answer.held if ctx.obj.format == "csv" else answer, ctx.obj.format)
+        show(answer.held if ctx.obj.format == "csv" else answer, ctx.obj.format, of=Held)
         return
     if not answer.positions:
         show([], empty="nothing is held")

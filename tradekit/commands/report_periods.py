@@ -61,7 +61,7 @@ def _show(
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
-    from tradekit.reports.periods import periods, week_of
+    from tradekit.reports.periods import Period, periods, week_of
     from tradekit.store.trades import tallies
 
     found = asked(session, since, until, strategy, symbol)
@@ -78,7 +78,7 @@ def _show(
         days = store.days.between(found.first, found.last) if whole else []
     rows = periods(kind, groups, days, with_weeks=kind == "month")
     if ctx.obj.format != "table" or not rows:
-        show(rows, ctx.obj.format, empty="no trades and no daily rows")
+        show(rows, ctx.obj.format, empty="no trades and no daily rows", of=Period)
         return
     _table(rows, currency)
 

@@ -29,7 +29,8 @@ def poor_signals(
     """
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked
-    from tradekit.reports.poor import patterns
+    from tradekit.model import PoorSignal
+    from tradekit.reports.poor import Pattern, patterns
 
     found = asked(session, since, until, strategy, symbol)
     with read_copy(ctx.obj) as store:
@@ -41,7 +42,7 @@ def poor_signals(
     none = "no trade was ended by a reversal"
     if each:
         columns = ("id", "score", "reversal_score", "hold_s", "net", "entry_because", "exit_because")
-        show(rows, ctx.obj.format, empty=none, columns=columns)
+        show(rows, ctx.obj.format, empty=none, columns=columns, of=PoorSignal)
     else:
         columns = ("trades", "losses", "net", "average_score", "average_reversal_score", "average_hold_s", "pattern")
-        show(patterns(rows), ctx.obj.format, empty=none, columns=columns)
+        show(patterns(rows), ctx.obj.format, empty=none, columns=columns, of=Pattern)

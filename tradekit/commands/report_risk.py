@@ -34,7 +34,7 @@ def risk(
     from tradekit.commands._context import read_settings
     from tradekit.commands._output import show
     from tradekit.commands._reporting import asked, times, trades_of
-    from tradekit.reports.risk import Buy, risk_report
+    from tradekit.reports.risk import Buy, LimitLine, risk_report
 
     found = asked(session, since, until, strategy, symbol)
     settings = read_settings(ctx.obj).settings
@@ -65,7 +65,7 @@ def risk(
                 buys.append(Buy(p.opened_at, p.session, float(qty * p.avg_price / base) if base else None))
         halts = [h.kind for h in store.halts.all() if h.session is None or found.holds(h.session)]
     rows = risk_report(_limits(settings.risk), days, accounts, trades, buys, checks, halts)
-    show(rows, ctx.obj.format, empty="no limits")
+    show(rows, ctx.obj.format, empty="no limits", of=LimitLine)
 
 
 def _limits(risk: "RiskSettings") -> "Limits":

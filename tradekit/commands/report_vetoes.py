@@ -29,7 +29,7 @@ def vetoes(
     from tradekit.commands._output import as_table, show
     from tradekit.commands._pictures import percent
     from tradekit.commands._reporting import asked, times
-    from tradekit.reports.vetoes import vetoes_report
+    from tradekit.reports.vetoes import VetoLine, vetoes_report
 
     found = asked(session, since, until, strategy, symbol)
     first = datetime.combine(found.first, time(), UTC) if found.first else None
@@ -55,7 +55,7 @@ def vetoes(
         ]
     rows = vetoes_report(checks, decisions, candidates, scans)
     if ctx.obj.format != "table" or not rows:
-        show(rows, ctx.obj.format, empty="nobody said no")
+        show(rows, ctx.obj.format, empty="nobody said no", of=VetoLine)
         return
     table = [
         {

@@ -19,6 +19,7 @@ def resume(
     from tradekit.commands._output import show
     from tradekit.desk.halts import resume
     from tradekit.desk.open import open_desk
+    from tradekit.model import Halt
 
     with open_desk(ctx.obj, command="resume", dry_run=dry_run) as desk:
-        show(resume(desk), ctx.obj.format, empty="no halt is open", dry_run=dry_run)
+        show(resume(desk), ctx.obj.format, empty="no halt is open", dry_run=dry_run, of=Halt)

@@ -20,8 +20,9 @@ def runs(
     from tradekit.commands._context import read_store
     from tradekit.commands._filters import filters
     from tradekit.commands._output import show
+    from tradekit.model import Run
 
     with read_store(ctx.obj) as store:
         found = store.runs.all(**filters(since=since, until=until, at=at))
     chosen = [run for run in found if command in (None, run.command) and not (unfinished and run.ended_at is not None)]
-    show(chosen[-limit:] if limit else chosen, ctx.obj.format, empty="no runs")
+    show(chosen[-limit:] if limit else chosen, ctx.obj.format, empty="no runs", of=Run)

@@ -23,7 +23,8 @@ def scan(
     from tradekit.commands._output import show
     from tradekit.desk.open import open_desk
     from tradekit.desk.scan import ScanOptions, scan
+    from tradekit.model import Candidate
 
     with open_desk(ctx.obj, command="scan", dry_run=dry_run, at=then(at)) as desk:
         found = scan(desk, ScanOptions(strategy=strategy, cap=cap, type=type))
-        show(found, ctx.obj.format, empty="no candidates", dry_run=dry_run)
+        show(found, ctx.obj.format, empty="no candidates", dry_run=dry_run, of=Candidate)

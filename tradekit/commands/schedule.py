@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tradekit.schedule import Due, SlotSpec
 
 
+CRON_FIELDS = ("minute", "hour", "day", "month", "weekday")
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One slot of a day. A repeated one is a single record, from its first time to its last."""
 
@@ -56,7 +59,7 @@ def show(
     elif session.half:
         say(f"{day}: a half day, it closes at {session.close.astimezone(calendar.zone):%H:%M}")
     due = resolve_day(specs, day, session, calendar.zone)
-    print_records(planned(due, states, calendar, every), ctx.obj.format, empty=f"no slots on {day}")
+    print_records(planned(due, states, calendar, every), ctx.obj.format, empty=f"no slots on {day}", of=Planned)
 
 
 def crontab(
@@ -98,13 +101,14 @@ def crontab(
     if ctx.obj.format == "table":
         typer.echo("\n".join(lines))
     else:
-        print_records([_entry(line) for line in lines if line and not line.startswith("#")], ctx.obj.format)
+        print_records([_entry(line) for line in lines if line and not line.startswith("#")], ctx.obj.format,
+                      of=(*CRON_FIELDS, "command"))  # fmt: skip
 
 
 def _entry(line: str) -> dict[str, str]:
     """A line of the crontab as a record: the five fields, and what they start."""
     *fields, command = line.split(maxsplit=5)
-    return dict(zip(("minute", "hour", "day", "month", "weekday"), fields, strict=True)) | {"command": command}
+    return dict(zip(CRON_FIELDS, fields, strict=True)) | {"command": command}
 
 
 def systemd(

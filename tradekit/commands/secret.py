@@ -51,7 +51,7 @@ def list_(ctx: typer.Context) -> None:
     for name in sorted({*used, *kept_names(ctx.obj.environ)}):
         found = find_secret(name, ctx.obj.environ)
         rows.append({"name": name, "where": found.origin if found else None, "used_by": ", ".join(used.get(name, []))})
-    show(rows, ctx.obj.format, columns=COLUMNS, empty="no secrets are used or kept in files")
+    show(rows, ctx.obj.format, columns=COLUMNS, empty="no secrets are used or kept in files", of=COLUMNS)
     missing = [row["name"] for row in rows if row["where"] is None]
     if missing:
         raise Findings(f"nobody has {', '.join(missing)}", f"tradekit secret set {missing[0]}")

@@ -19,6 +19,6 @@ def sql(
     from tradekit.store.query import query
 
     answer = query(ctx.obj.here / "desk.db", statement, limit=limit, timeout_s=timeout)
-    show(answer.rows, ctx.obj.format, empty="no rows")
+    show(answer.rows, ctx.obj.format, empty="no rows", of=answer.columns)
     if answer.more:
         say(f"only the first {limit} rows: --limit N for more")

@@ -58,7 +58,9 @@ def status(ctx: typer.Context) -> None:
     found = list(standing(settings, clock, ctx.obj.environ))
     rows = [{"provider": name} | row_of(token, state, problem) for name, token, state, problem in found]
     shown = [name for name in COLUMNS if name != "did"]
-    show(rows, ctx.obj.format, empty="no providers in desk.yaml", columns=shown)
+    show(
+        rows, ctx.obj.format, empty="no providers in desk.yaml", columns=shown, of=("provider", *row_of(None, None, ""))
+    )
     needed = [row["provider"] for row in rows if row["login"] == "needed"]
     if needed:
         raise AuthError(f"a login is needed: {', '.join(needed)}", f"tradekit refresh-token {needed[0]} --login paste")

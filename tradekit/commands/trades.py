@@ -18,9 +18,10 @@ def trades(
     from tradekit.commands._context import read_store
     from tradekit.commands._filters import filters, named_well
     from tradekit.commands._output import show
+    from tradekit.model import Trade
 
     asked = filters(session=session, symbol=symbol, since=since, until=until, limit=limit, at=at)
     with read_store(ctx.obj) as store:
         found = store.trades.all(**asked)
         named_well(ctx.obj, store, symbol, found)
-    show(found, ctx.obj.format, empty="no closed trades")
+    show(found, ctx.obj.format, empty="no closed trades", of=Trade)

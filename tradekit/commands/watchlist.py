@@ -10,6 +10,8 @@ from tradekit.errors import UsageError
 if TYPE_CHECKING:
     from tradekit.store import Store
 
+COLUMNS = ("symbol", "session", "at", "by", "score", "strategy", "because", "id")
+
 
 def watchlist(
     ctx: typer.Context,
@@ -33,7 +35,7 @@ def watchlist(
         raise UsageError("add and remove want symbols, list wants none", f"tradekit watchlist {action} AAPL")
     if action == "list":
         with read_store(ctx.obj) as store:
-            show(_rows(store, session, symbol), ctx.obj.format, empty="nothing is watched")
+            show(_rows(store, session, symbol), ctx.obj.format, empty="nothing is watched", of=COLUMNS)
         return
     with recorded(ctx.obj, f"watchlist {action}") as store:
         for name in names:
@@ -41,7 +43,7 @@ def watchlist(
                 _add(store, name, because)
             elif not store.watched.remove(name):
                 say(f"{name} is not on the list")
-        show(_rows(store, None, None), ctx.obj.format, empty="nothing is watched")
+        show(_rows(store, None, None), ctx.obj.format, empty="nothing is watched", of=COLUMNS)
 
 
 def _add(store: "Store", name: str, because: str) -> None:
@@ -62,13 +64,11 @@ def _rows(store: "Store", session: str | None, symbol: str | None) -> list[dict[
 
     asked = filters(session=session, symbol=symbol)
     rows: list[dict[str, object]] = [
-        {"symbol": d.symbol, "session": d.session, "at": d.at, "by": d.by, "score": d.score, "strategy": d.strategy,
-         "because": d.because, "id": d.id}
+        dict(zip(COLUMNS, (d.symbol, d.session, d.at, d.by, d.score, d.strategy, d.because, d.id), strict=True))
         for d in store.watchlist.all(**asked)
     ]  # fmt: skip
     rows += [
-        {"symbol": w.symbol, "session": w.session, "at": w.at, "by": w.by, "score": None, "strategy": None,
-         "because": w.because, "id": None}
+        dict(zip(COLUMNS, (w.symbol, w.session, w.at, w.by, None, None, w.because, None), strict=True))
         for w in store.watched.all(**asked)
     ]  # fmt: skip
     return rows

@@ -67,6 +67,9 @@ CREATE TABLE IF NOT EXISTS series (
 """
 
 
+SUMMARY = ("source", "timeframe", "symbols", "first", "last", "bars", "sessions")  # what is there, in a line
+
+
 class Series(NamedTuple):
     """What the store holds of one symbol from one source in one timeframe; days as ISO text."""
 
@@ -202,8 +205,7 @@ class BarStore:
             " WHERE b.source = s.source AND b.timeframe_s = s.timeframe_s) END"
             " FROM series AS s GROUP BY source, timeframe_s ORDER BY source, timeframe_s"
         )
-        names = ("source", "timeframe", "symbols", "first", "last", "bars", "sessions")
-        return [dict(zip(names, row, strict=True)) for row in self._db.execute(sql, (DAY_S,))]
+        return [dict(zip(SUMMARY, row, strict=True)) for row in self._db.execute(sql, (DAY_S,))]
 
     def daily(self, source: str, field: str, first: str, last: str) -> list[tuple[str, bytes]]:
         """(day, blob over the axis) of one field from `first` to `last`, oldest first."""

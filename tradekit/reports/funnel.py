@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from tradekit.model import Candidate, Decision, Order, Record, RiskCheck, Scan, Trade
 
@@ -19,12 +19,12 @@ class FunnelLine(Record, frozen=True, kw_only=True):
     reasons: dict[str, int]
     kinds: dict[str, int]
 
+    COLUMNS: ClassVar = ("stage", "counts", "in", "out", "lost", "reasons", "kinds")
+
     def as_row(self) -> dict[str, Any]:
         """The line as it is printed."""
-        return {
-            "stage": self.stage, "counts": self.counts, "in": self.into, "out": self.out, "lost": self.lost,
-            "reasons": self.reasons, "kinds": self.kinds,
-        }  # fmt: skip
+        values = (self.stage, self.counts, self.into, self.out, self.lost, self.reasons, self.kinds)
+        return dict(zip(self.COLUMNS, values, strict=True))
 
 
 class Funnel(Record, frozen=True, kw_only=True):

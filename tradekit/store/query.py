@@ -27,6 +27,7 @@ class Answer(Record, frozen=True, kw_only=True):
     """Rows by column name; `more` where the row limit cut them off."""
 
     rows: list[dict[str, Any]]
+    columns: list[str]
     more: bool
 
 
@@ -57,7 +58,7 @@ def query(path: Path, sql: str, *, limit: int = 1000, timeout_s: float = 10.0) -
     if failed is not None:
         raise _refused(failed, timeout_s)
     shown = [{name: _value(value) for name, value in zip(names, row, strict=True)} for row in rows[:limit]]
-    return Answer(rows=shown, more=len(rows) > limit)
+    return Answer(rows=shown, columns=names, more=len(rows) > limit)
 
 
 def _open(path: Path) -> sqlite3.Connection:
