@@ -83,6 +83,14 @@ def doubtful(seed: int) -> Schedule:
     return replace(ambiguous.case(seed), profile="open-only", strict=False)
 
 
+def overtaken(seed: int) -> Schedule:
+    """Entries that are called off while they fill: the venue confirms the cancel, and fills some more."""
+    batches = [Batch(5.0 + seed % 40, [Command("enter")], decide=["AAA", "BBB"])]
+    batches += [Batch(0.5, [Command("liquidate", ["--all"])]), Batch(11.0, [Command("reconcile")])]
+    faults = {f"cancel:{n}": {"kind": "late-fill", "after": 6} for n in range(1, 5)}
+    return Schedule(seed, "unique", "none", False, 0.7, batches, faults)
+
+
 def bug(
     says: str, *seen_by: str, schedules: Callable[[int], Schedule] = usual
 ) -> Callable[[Callable[[], Sequence[Patch]]], Callable[[], Sequence[Patch]]]:
@@ -327,7 +335,7 @@ def gate_leaves_no_trace() -> Sequence[Patch]:
     return [(RiskChecks, "add", lambda self, record: True)]
 
 
-@bug("fills of orders that are over are ignored", "I2", "I4")
+@bug("fills of orders that are over are ignored", "I2", "I4", schedules=overtaken)
 def late_fills_ignored() -> Sequence[Patch]:
     order_of = book._order_of
 
