@@ -6,7 +6,9 @@ from decimal import Decimal as D
 import pytest
 
 from tests.desk.test_orders import PLAN, buy
+from tests.desk.venues import Fake
 from tests.desk.world import DAY, NO_COSTS, World, at, decide, passes
+from tradekit.brokers.base import CashFlow
 from tradekit.desk.day_trades import day_trades_left
 from tradekit.desk.drawdown import fallen, note_peak, peak
 from tradekit.desk.enter import EnterOptions, enter, propose
@@ -22,6 +24,29 @@ def world(tmp_path):
     world.add("AAA", [100] * 390)
     world.add("BBB", [50] * 390)
     return world
+
+
+def test_what_a_symbol_pays_in_money_is_booked_once_and_its_shares_are_not(world):
+    """A dividend, the cash for a fraction after a split, and shares of somebody else's that came."""
+    with world.desk() as desk:
+        fake = Fake(desk)
+        buy(desk)
+        passes(desk, "09:36", "09:37")
+        cash, now = desk.store.cash_delta(), desk.clock.now()
+        flows = [
+            CashFlow(ref="D1", at=now, kind="dividend", symbol="AAA", qty=None, amount=D("23.76")),
+            CashFlow(ref="D2", at=now, kind="cash-in-lieu", symbol="AAA", qty=None, amount=D("0.50")),
+            CashFlow(ref="D3", at=now, kind="hold", symbol="BBB", qty=D(5), amount=None),
+        ]
+        fake.cash_flows_since = lambda since: [*fake.venue.cash_flows_since(since), *flows]
+        for _ in range(2):
+            desk.clock.sleep(60)
+            reconcile(desk)
+        booked = [(row.id, row.kind, row.symbol, row.amount) for row in desk.store.adjustments.all() if row.symbol]
+        assert booked == [("a-D1", "dividend", "AAA", D("23.76")), ("a-D2", "cash-in-lieu", "AAA", D("0.50"))]
+        assert desk.store.cash_delta() - cash == D("24.26")
+        assert desk.store.cash_delta(recount=True) == desk.store.cash_delta()
+        assert [(p.symbol, p.qty) for p in desk.store.positions.open()] == [("AAA", D(99))]
 
 
 def test_a_withdrawal_is_no_drawdown(world):

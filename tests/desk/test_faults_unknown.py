@@ -301,6 +301,91 @@ def test_an_empty_list_that_the_account_contradicts_books_nothing(world):
         assert len(alerts(desk, "positions-contradicted")) == 1
 
 
+@pytest.fixture
+def silent(world):
+    """99 AAA and 199 BBB at a venue that lists nothing and does not know what the account is worth."""
+    with world.desk() as desk:
+        fake = Fake(desk)
+        buy(desk)
+        buy(desk, "BBB", 50.0)
+        passes(desk, "09:36", "09:37")
+        assert {p.symbol: p.qty for p in desk.store.positions.open()} == {"AAA": D(99), "BBB": D(199)}
+        fake.positions = list
+        fake.account = lambda: msgspec.structs.replace(fake.venue.account(), equity=None)
+        yield desk, fake
+
+
+def test_an_empty_list_without_a_known_equity_closes_nothing(silent):
+    """The answer of a broken venue: after two looks everything was closed as sold by hand."""
+    desk, fake = silent
+    for _ in range(6):
+        later(desk, 60)
+    assert {p.symbol: p.qty for p in desk.store.positions.open()} == {"AAA": D(99), "BBB": D(199)}
+    assert desk.store.trades.all() == []
+    assert desk.store.meta.under("missing:") == {}
+    assert len(alerts(desk, "positions-contradicted")) == 1
+    assert (
+        alerts(desk, "positions-contradicted")[0].data["message"].startswith("AAA, BBB: the venue lists no positions")
+    )
+    assert sorted(frozen(desk)) == [("empty", "AAA"), ("empty", "BBB")]
+    with pytest.raises(Findings, match="AAA: the venue lists no positions"):
+        raise_findings(desk)
+    written = writes(desk)
+    later(desk, 60)
+    assert writes(desk) == written
+    del fake.positions  # it is back
+    later(desk, 60)
+    assert frozen(desk) == {}
+    assert {p.symbol: p.qty for p in desk.store.positions.open()} == {"AAA": D(99), "BBB": D(199)}
+
+
+def test_an_empty_list_is_believed_when_the_account_is_all_cash_again(silent):
+    desk, fake = silent
+    later(desk, 60)
+    fake.account = lambda: msgspec.structs.replace(fake.venue.account(), equity=fake.venue.account().cash)
+    later(desk, 60)
+    assert desk.store.trades.all() == []  # the first look that counts
+    assert frozen(desk) == {}
+    later(desk, 60)
+    assert sorted((t.symbol, t.exit_reason) for t in desk.store.trades.all()) == [
+        ("AAA", "external"), ("BBB", "external"),
+    ]  # fmt: skip
+
+
+def test_an_empty_list_is_believed_when_the_operator_says_so(silent):
+    desk, _ = silent
+    for _ in range(3):
+        later(desk, 60)
+    resume(desk)
+    assert frozen(desk) == {}
+    later(desk, 60)
+    assert desk.store.trades.all() == []
+    later(desk, 60)
+    assert sorted(t.exit_reason for t in desk.store.trades.all()) == ["external", "external"]
+    assert desk.store.positions.open() == []
+
+
+@pytest.mark.parametrize(("sold", "closed"), [
+    ({"AAA": [D(99)], "BBB": [D(100), D(99)]}, 2),
+    ({"AAA": [D(99)], "BBB": [D(100), D(98)]}, 0),  # a share of BBB must still be there
+    ({"AAA": [D(99)]}, 0),
+    ({"CCC": [D(500)]}, 0),
+])  # fmt: skip
+def test_an_empty_list_is_believed_when_the_venues_fills_tell_of_the_sales(silent, sold, closed):
+    desk, fake = silent
+    (one, *_), now = fake.venue.fills_since(at("09:30")), desk.clock.now()
+    by_hand = [
+        msgspec.structs.replace(one, broker_fill_id=f"hand-{symbol}-{n}", broker_order_id="hand", client_order_id=None,
+                                symbol=symbol, side="sell", qty=qty, at=now)
+        for symbol, parts in sold.items() for n, qty in enumerate(parts)
+    ]  # fmt: skip
+    fake.fills_since = lambda since: [*fake.venue.fills_since(since), *by_hand]
+    for _ in range(4):
+        later(desk, 60)
+    assert [t.exit_reason for t in desk.store.trades.all()] == ["external"] * closed
+    assert len(desk.store.positions.open()) == 2 - closed
+
+
 def test_one_empty_look_between_good_ones_books_nothing(world):
     with world.desk() as desk:
         fake = Fake(desk)

@@ -1,16 +1,16 @@
 """Frozen symbols: something about them cannot be told apart, so no entry goes out in them until it is settled.
 
 A freeze never stops the exits of another symbol. Of its own symbol it stops what would act on a number that may be
-wrong: `match` (an order whose fate cannot be found) nothing but entries, `split` and `gone` (renamed or delisted) also
-the price rules.
+wrong: `match` (an order whose fate cannot be found) and `empty` (the venue lists nothing, and not what the account is
+worth) nothing but entries, `split` and `gone` (renamed or delisted) also the price rules.
 """
 
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
 
-MATCH, SPLIT, GONE = "match", "split", "gone"
+MATCH, EMPTY, SPLIT, GONE = "match", "empty", "split", "gone"
 UNPRICED = (SPLIT, GONE)  # the price or the quantity may be of another paper
-KINDS = (MATCH, *UNPRICED)
+KINDS = (MATCH, EMPTY, *UNPRICED)
 
 
 def why_frozen(desk: Desk, symbol: str, *kinds: str) -> str | None:
@@ -53,12 +53,12 @@ def unfreeze(desk: Desk, kind: str, symbol: str, because: str) -> None:
 
 def unfreeze_all(desk: Desk, because: str) -> list[str]:
     """The operator has looked: every symbol is free. What is still unclear is frozen again by the next pass,
-    but for a corporate action of this session, which the operator knows better.
+    but for a corporate action or a sale of this session, which the operator knows better.
     """
     today = desk.calendar.day(desk.clock.now()).isoformat()
     found = sorted(frozen(desk))
     for kind, symbol in found:
-        if kind in UNPRICED:
+        if kind != MATCH:
             desk.store.meta.set(f"{kind}-ok:{symbol}", today)
         unfreeze(desk, kind, symbol, because)
     return [symbol for _, symbol in found]

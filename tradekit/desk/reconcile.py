@@ -12,7 +12,7 @@ from tradekit.desk.claims import release_idle
 from tradekit.desk.corporate import back_again, came_instead, notice_splits, vanished
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once, event
-from tradekit.desk.frozen import frozen
+from tradekit.desk.frozen import EMPTY, frozen, unfreeze
 from tradekit.desk.halts import MASTERS
 from tradekit.desk.in_time import in_time
 from tradekit.desk.orders import called_off, request_cancel, submit_lock
@@ -28,7 +28,9 @@ WORKING = frozenset({"submitted", "open", "partially_filled"})
 OVERLAP = timedelta(hours=1)  # fills are read again this far back: a late one is not lost
 START = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=15)  # so long after an entry was cancelled a fill of it may still turn up
-FLOW_KINDS: dict[str, Any] = {kind: kind for kind in ("deposit", "withdrawal", "dividend", "interest", "fee")}
+FLOW_KINDS: dict[str, Any] = {
+    kind: kind for kind in ("deposit", "withdrawal", "dividend", "interest", "fee", "cash-in-lieu")
+}
 
 
 def reconcile(desk: Desk) -> list[Event]:
@@ -129,8 +131,8 @@ def book_cash_flows(desk: Desk) -> None:
     refs = {row.ref for row in known}
     since = max((row.at for row in known), default=START)
     for flow in desk.broker.cash_flows_since(since - OVERLAP if known else START):
-        if flow.ref in refs or flow.symbol is not None:
-            continue  # foreign shares that come and go are not the desk's
+        if flow.ref in refs or flow.qty is not None:
+            continue  # foreign shares that come and go are not the desk's; what a symbol pays in money is
         row = Adjustment(
             id=f"a-{flow.ref}",
             at=flow.at,
@@ -164,8 +166,10 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
     """
     owned = {symbol: qty for symbol, qty in desk.store.owned().items() if qty > 0}
     there = {position.symbol: position.qty for position in desk.broker.positions()}
-    if owned and not there and contradicted(desk, owned):
+    if owned and not there and contradicted(desk, {symbol: owned[symbol] for symbol in owned.keys() - unsettled}):
         return
+    for key in desk.store.meta.under(f"frozen:{EMPTY}:"):
+        unfreeze(desk, EMPTY, key.rpartition(":")[2], "the venue tells what it holds")
     split, before = notice_splits(desk, there), desk.store.unmanaged()
     note_foreign(desk, owned, {symbol: qty for symbol, qty in there.items() if symbol not in split})
     absent = desk.store.meta.under("missing:")
@@ -179,13 +183,48 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
 
 
 def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
-    """An empty list of positions beside an account whose equity is not all cash is a failed read, never "flat"."""
+    """An empty list of positions beside an account whose equity is not all cash is a failed read, never "flat".
+
+    Where the equity is unknown, too, only the venue's own fills, or the operator, can say that all were sold.
+    """
+    if not owned:
+        return False
     account = desk.broker.account()
-    if account.equity is None or abs(account.equity - account.cash) < 1:
+    if account.equity is None:
+        return _doubted(desk, owned)
+    if abs(account.equity - account.cash) < 1:
         return False
     message = f"the venue lists no positions, yet its equity is not all cash: {len(owned)} positions are kept"
     alert_once(desk, "positions-contradicted", message, every_s=600)
     return True
+
+
+def _doubted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
+    """Nothing listed, equity unknown: the answer of a broken venue. Freezes the symbols until it tells more."""
+    today = desk.calendar.day(desk.clock.now()).isoformat()
+    said = desk.store.meta.under(f"{EMPTY}-ok:")
+    if all(said.get(f"{EMPTY}-ok:{symbol}") == today for symbol in owned) or _sold_elsewhere(desk, owned):
+        return False
+    because = (
+        "the venue lists no positions and does not say what the account is worth: they are kept; when it tells either, "
+        "it goes on by itself. tradekit resume says that they were sold by hand"
+    )
+    with desk.store.transaction():
+        for symbol in owned:
+            if desk.store.meta.get(f"frozen:{EMPTY}:{symbol}") is None:
+                desk.store.meta.set(f"frozen:{EMPTY}:{symbol}", because)
+    alert_once(desk, "positions-contradicted", f"{', '.join(sorted(owned))}: {because}", every_s=600)
+    return True
+
+
+def _sold_elsewhere(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
+    """Whether the venue's fills tell of sales, not of this desk, of everything that is owned."""
+    since = min((position.opened_at for position in desk.store.positions.open()), default=START)
+    sold = dict.fromkeys(owned, ZERO)
+    for fill in desk.broker.fills_since(since):
+        if fill.side == "sell" and fill.symbol in sold and not desk.store.fills.known(fill.broker_fill_id):
+            sold[fill.symbol] += fill.qty
+    return all(sold[symbol] >= qty for symbol, qty in owned.items())
 
 
 def _missing(

@@ -61,7 +61,8 @@ ALERTS: dict[str, Advice] = {
     "order-refused": Advice("the venue refused an order", "read the reason in `tradekit orders`"),
     "order-unknown": Advice("nobody knows whether an order arrived", "compare the venue's list; `tradekit reconcile`"),
     "positions-contradicted": Advice(
-        "the venue's positions contradict its fills", "compare its own pages before trading on"
+        "the venue's positions contradict its account, or it lists none and does not say what the account is worth",
+        "compare its own pages before trading on",
     ),
     "quotes-failing": Advice("no quotes come", "`tradekit doctor`; exits go by the last bars"),
     "regime-dead": Advice("the market's regime is dead: no entries", "nothing"),
