@@ -1,13 +1,22 @@
-"""YAML without its surprises: words stay words, every key has its line, one key can be changed in place."""
+"""YAML without its surprises: words stay words, every key has its line, one key can be changed in place.
+
+Every YAML file and word that the product reads comes through here, and none can hang or kill it: size, depth and what
+aliases multiply are limited. The limits are far from anything a desk needs; settings could not hold them.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from tradekit.errors import ConfigError
+
+LARGEST = 4_000_000  # bytes of a file: some 50,000 symbols with all that can be said of them
+DEEPEST = 50  # levels of nesting; desk.yaml has six
+MOST_VALUES = 1_000_000  # once all aliases are written out
+SHALLOW = 5_000  # brackets that cannot nest too deep for a parser in C that recurses, whatever they are
 
 Keys = tuple[str | int, ...]
 Node = Any  # a yaml.nodes.Node: PyYAML's stubs know neither `id` nor what a C loader gives
@@ -23,9 +32,12 @@ class Problem:
 
 
 def read_text(path: Path) -> str:
-    """A settings file's text; ConfigError where it is missing or not UTF-8."""
+    """A settings file's text; ConfigError where it is missing, too large or not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            found = file.read(LARGEST + 1)
+        _check_size(len(found), path)
+        return found.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing", f"tradekit init {path.parent}") from None
     except UnicodeDecodeError as error:
@@ -64,16 +76,56 @@ def parse(text: str, path: Path, problems: list[Problem]) -> tuple[Any, dict[Key
 
 
 def compose(text: str, path: Path) -> Node | None:
-    """The nodes of YAML text. Raises ConfigError with the line of a syntax error."""
+    """The nodes of YAML text. ConfigError with the line of a syntax error, or of what is too deep or too much."""
     import yaml
 
     try:
+        _check_size(len(text), path)
+        if "*" in text or 2 * max(map(len, text.split("\n"))) + text.count("[") + text.count("{") > SHALLOW:
+            _check_shape(yaml.parse(text, Loader=_loader()), path)
         return yaml.compose(text, Loader=_loader())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise ConfigError(f"{where}: not YAML: {what}", "check indentation, colons and quotes there") from None
+
+
+def _check_size(size: int, path: Path) -> None:
+    if size > LARGEST:
+        raise ConfigError(f"{path}: it has more than {LARGEST / 1e6:g} MB", "no settings are as large: is it the file?")
+
+
+def _check_shape(events: Iterator[Any], path: Path) -> None:
+    """ConfigError for YAML events that nest too deep, or that are too many with every alias written out.
+
+    PyYAML's composer recurses in C, where too deep is a crash; its events come one by one. An alias counts as much as
+    what it stands for: nine lists of nine aliases each are 400 million values in 500 bytes.
+    """
+    sizes: dict[str, int] = {}  # values by anchor
+    above: list[tuple[str | None, int]] = []  # of each collection that is open: its anchor, the values before it
+    values = 0
+    for event in events:
+        kind, anchor = type(event).__name__, getattr(event, "anchor", None)
+        if kind in ("SequenceStartEvent", "MappingStartEvent"):
+            above.append((anchor, values))
+            values += 1
+        elif kind in ("SequenceEndEvent", "MappingEndEvent"):
+            anchor, before = above.pop()
+            if anchor:
+                sizes[anchor] = values - before
+        elif kind == "ScalarEvent":
+            values += 1
+            if anchor:
+                sizes[anchor] = 1
+        elif kind == "AliasEvent":
+            values += sizes.get(anchor or "", 1)
+            if any(anchor == name for name, _ in above):
+                raise ConfigError(f"{path}:{event.start_mark.line + 1}: *{anchor} stands inside itself", "write it out")
+        if len(above) > DEEPEST or values > MOST_VALUES:
+            what = f"nested deeper than {DEEPEST} levels" if len(above) > DEEPEST else f"over {MOST_VALUES:,} values"
+            where = f"{path}:{event.start_mark.line + 1}"
+            raise ConfigError(f"{where}: {what}", "write it flatter, with fewer aliases (*name)")
 
 
 _made: list[Any] = []
@@ -103,6 +155,8 @@ def _loader() -> Any:
 
 def _value(node: Node, keys: Keys, lines: dict[Keys, int], file: str, problems: list[Problem]) -> Any:
     lines.setdefault(keys, node.start_mark.line + 1)
+    if len(keys) > DEEPEST:
+        raise ConfigError(f"{file}:{lines[keys]}: nested deeper than {DEEPEST} levels", "write it flatter")
     if node.id == "mapping":
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
