@@ -136,7 +136,7 @@ def test_positions_without_a_login_raise_exits_at_risk(site, monkeypatch):
     monkeypatch.setattr(logins, "alert_once", lambda desk, kind, text, **_: alerts.append((kind, text)))
     site.at(days=7, seconds=1)
     store = SimpleNamespace(positions=SimpleNamespace(open=lambda: ["AAPL", "MSFT"]))
-    clock = SimpleNamespace(name="system", now=site.idp.clock.now)
+    clock = SimpleNamespace(passes=True, now=site.idp.clock.now)
     desk = SimpleNamespace(settings=site.settings, clock=clock, say=said.append, store=store)
     logins.warn_of_logins(desk)
     assert [kind for kind, _ in alerts] == ["exits-at-risk"]
