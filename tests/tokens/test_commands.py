@@ -294,13 +294,13 @@ def test_cron_gets_a_line_only_where_there_are_providers(line, site, new_desk):
 
 
 def test_the_schedules_step_refreshes(site, line):
+    from tradekit.clock import SystemClock
     from tradekit.desk.open import open_desk
     from tradekit.desk.steps import parse, run
 
     site.at(minutes=26)
 
-    class Running:
-        name = "system"
+    class Running(SystemClock):
         now, sleep, monotonic = site.idp.clock.now, site.idp.clock.sleep, site.idp.clock.monotonic
 
     with open_desk(site.desk, clock=Running()) as desk:
