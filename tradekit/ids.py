@@ -8,7 +8,7 @@ from tradekit.clock import iso
 def stamp(at: datetime) -> str:
     """The minute of `at` in UTC: 20260213T1435."""
     text = iso(at)
-    return text[:4] + text[5:7] + text[8:13] + text[14:16]
+    return f"{text[:4]}{text[5:7]}{text[8:13]}{text[14:16]}"
 
 
 def scan_id(at: datetime, strategy: str, type_: str, cap: str | None) -> str:

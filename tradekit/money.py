@@ -4,7 +4,7 @@ Up to 15 significant digits a decimal survives the way through a double and back
 shortest text that names the double, so `dec(real(x)) == x` for all of those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from operator import eq
 
@@ -66,6 +66,11 @@ def wire(text: str | float | int | Decimal) -> Decimal:
     return _WIRE.plus(text if type(text) is Decimal else dec(text))
 
 
+def wires(column: Iterable[Decimal]) -> list[Decimal]:
+    """`wire` of many."""
+    return list(map(_WIRE.plus, column))
+
+
 def book(amount: Decimal, currency: str = "USD") -> Decimal:
     """Computed money, rounded half-even once to the ledger's unit (USD 1e-6, crypto 1e-10)."""
     return plain(booked(amount, currency))
@@ -79,6 +84,11 @@ def booked(amount: Decimal, currency: str) -> Decimal:
 def shown_average(total: Decimal, qty: Decimal) -> Decimal:
     """An average price to 12 digits, for show; P&L never comes from it."""
     return plain(_AVERAGE.divide(total, qty))
+
+
+def averages(totals: Iterable[Decimal], qtys: Iterable[Decimal]) -> list[Decimal]:
+    """Average prices of many to 12 digits, some with trailing zeros."""
+    return list(map(_AVERAGE.divide, totals, qtys))
 
 
 def floor_tick(price: Decimal, tick: Decimal) -> Decimal:

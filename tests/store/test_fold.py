@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.make import D, at, make_adjustment, make_fill
 from tradekit.model import Fill
 from tradekit.store.booking import trade_of
-from tradekit.store.fold import Opening, cash_of, fold, from_adjustment, from_fill
+from tradekit.store.fold import Opening, cash_of, exit_prices, fold, from_adjustment, from_fill
 
 
 def fills(text: str) -> list[Fill]:
@@ -74,7 +74,7 @@ def test_the_average_of_one_fill_is_its_price():
     )
     assert trade.gross == D("440.381872")  # 10413.700319 - 9973.318447
     (held,) = folded("b6307.39763383@1.58120972 s6000.1@1.65102962")
-    assert (held.avg_price, held.exit_price) == (D("1.58120972"), D("1.65102962"))
+    assert (held.avg_price, *exit_prices([held])) == (D("1.58120972"), D("1.65102962"))
 
 
 def test_a_short_statement():

@@ -68,8 +68,10 @@ def test_a_bulk_import_is_every_fill_booked_by_itself(tmp_path, data, facts):
     ids = st.lists(st.integers(0, len(fills) - 1), min_size=1, max_size=30)
     imports = data.draw(st.lists(ids, min_size=1, max_size=4), label="which fills, in which imports")
     batch = data.draw(st.sampled_from([1, 2, 3, 7, 20_000]), label="fills a batch")
+    chunk = data.draw(st.sampled_from([1, 2, 5, 2_000]), label="fills a chunk")
     with pytest.MonkeyPatch.context() as patch, two_stores(tmp_path) as (one, bulk):
         patch.setattr(importing, "BATCH", batch)
+        patch.setattr(importing, "CHUNK", chunk)
         before = indexes(bulk)
         for numbers in imports:
             wanted = [fills[n] for n in numbers]
@@ -99,6 +101,7 @@ def test_a_position_that_is_watched_between_two_imports_keeps_its_marks(tmp_path
     fills = [made(n, each) for n, each in enumerate(sorted(facts, key=lambda each: each[-1]))]
     with pytest.MonkeyPatch.context() as patch, two_stores(tmp_path) as (one, bulk):
         patch.setattr(importing, "BATCH", batch)
+        patch.setattr(importing, "CHUNK", max(1, batch // 2))
         for part in (fills[:cut], fills[cut:]):
             bulk.book_fills(part)
             for fill in part:
@@ -128,6 +131,7 @@ def day(symbols=3, trips=40, start=0):
 
 def test_a_first_import_builds_its_indexes_at_the_end_and_has_them_all(store, monkeypatch):
     monkeypatch.setattr(importing, "BATCH", 50)
+    monkeypatch.setattr(importing, "CHUNK", 20)
     before, seen = indexes(store), []
     assert store.book_fills(day(), lambda done, total, when: seen.append((done, total))) == 240
     assert indexes(store) == before

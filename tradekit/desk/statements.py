@@ -351,7 +351,7 @@ class _Times:
 
     def __init__(self, zone: ZoneInfo, home: ZoneInfo) -> None:
         self._zone, self._home = zone, home
-        self._hours: dict[int, tuple[timedelta, date] | None] = {}  # of the wall clock
+        self._hours: dict[int, tuple[datetime, datetime, date] | None] = {}  # of the wall clock: its start, in UTC too
         self._days: dict[int, date | None] = {}  # sessions by UTC hours
 
     def read(self, text: str, n: int) -> tuple[datetime, date]:
@@ -368,7 +368,7 @@ class _Times:
                         self._hours[hour] = self._hour(wall.replace(minute=0, second=0, microsecond=0))
                     known = self._hours[hour]
                     if known is not None:
-                        return (wall - known[0]).replace(tzinfo=UTC), known[1]
+                        return known[1] + (wall - known[0]), known[2]
                 else:
                     at = wall.astimezone(UTC)
                     hour = at.toordinal() * 24 + at.hour
@@ -378,12 +378,12 @@ class _Times:
         at = _time(text, n, self._zone)
         return at, at.astimezone(self._home).date()
 
-    def _hour(self, start: datetime) -> tuple[timedelta, date] | None:
+    def _hour(self, start: datetime) -> tuple[datetime, datetime, date] | None:
         ends = start, start + timedelta(hours=1, microseconds=-1)
         first, last = (wall.replace(tzinfo=self._zone).astimezone(UTC) for wall in ends)
-        offset, session = start - first.replace(tzinfo=None), first.astimezone(self._home).date()
+        session = first.astimezone(self._home).date()
         same = last - first == ends[1] - ends[0] and last.astimezone(self._home).date() == session
-        return (offset, session) if same else None
+        return (start, first, session) if same else None
 
     def _day(self, start: datetime) -> date | None:
         last = start + timedelta(hours=1, microseconds=-1)

@@ -3,16 +3,17 @@
 Each booking folds the symbol again from the start of the episode that it falls into; nothing before can change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import sub
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tradekit.errors import UsageError
 from tradekit.model import Adjustment, Fill, Mark, Order, Position, Record, Trade
-from tradekit.money import ZERO, book, dec, plain, real, wire
+from tradekit.money import ZERO, book, dec, plain, real, wire, wires
 from tradekit.store.connection import Db
 from tradekit.store.fold import (
     NOTHING_SAID,
@@ -21,6 +22,8 @@ from tradekit.store.fold import (
     Opening,
     cash_of,
     cash_of_adjustment,
+    entry_prices,
+    exit_prices,
     fold,
     from_adjustment,
     from_fill,
@@ -193,7 +196,7 @@ class Booking:
 
     def _write_position(self, episode: Episode, old: Old | None) -> Decimal | None:
         """Insert or update; the stop that planned risk counts from."""
-        (row,) = zip(*position_columns([position_facts(episode, self._currency)]), strict=True)
+        (row,) = zip(*position_columns([episode], self._currency), strict=True)
         if old is not None:
             self._db.run(POSITION_UPDATE, position_update(row))
             return old.initial_stop
@@ -284,24 +287,44 @@ def exit_reason(purpose: str | None, reason: str | None) -> str:
     return reason or purpose
 
 
-def position_facts(episode: Episode, currency: str) -> tuple[Any, ...]:
-    """The columns of POSITION for a position that is written for the first time, before they are written."""
-    opening, cost = episode.opening, episode.cost
-    plan, stop, target = "{}", None, None
-    if opening is not NOTHING_SAID:
-        plan = json_text(scaled_plan(opening.plan, episode.split))
-        stop, target = (_scaled(level, episode.split) for level in (opening.stop_price, opening.target_price))
-    return (
-        episode.id, episode.symbol, episode.side, wire(episode.qty), episode.avg_price,
-        wire(book(cost, currency)) if cost else ZERO, episode.opened_at, episode.session, episode.closed_at,
-        opening.strategy, opening.cap, opening.intent, plan, stop, target, stop, opening.decision_id,
-        int(opening.master),
-    )  # fmt: skip
+def position_columns(episodes: Sequence[Episode], currency: str) -> list[Sequence[Any]]:
+    """The columns of POSITION, as the store writes them, for positions that are written for the first time."""
+    openings = [each.opening for each in episodes]
+    held = [each.qty for each in episodes]
+    told = [
+        ("{}", None, None) if opening is NOTHING_SAID else _levels(opening, each.split)
+        for opening, each in zip(openings, episodes, strict=True)
+    ]
+    stops = [stop for _, stop, _ in told]
+    return written(
+        [
+            [each.id for each in episodes],
+            [each.symbol for each in episodes],
+            [each.side for each in episodes],
+            wires(held),
+            [each.avg_price for each in episodes] if any(held) else entry_prices(episodes),
+            [wire(book(each.cost, currency)) if each.cost else ZERO for each in episodes],
+            [each.opened_at for each in episodes],
+            [each.session for each in episodes],
+            [each.closed_at for each in episodes],
+            [opening.strategy for opening in openings],
+            [opening.cap for opening in openings],
+            [opening.intent for opening in openings],
+            [plan for plan, _, _ in told],
+            stops,
+            [target for _, _, target in told],
+            stops,
+            [opening.decision_id for opening in openings],
+            [int(opening.master) for opening in openings],
+        ],
+        POSITION_WRITERS,
+    )
 
 
-def position_columns(facts: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:
-    """The columns of POSITION as the store writes them."""
-    return written(facts, POSITION_WRITERS)
+def _levels(opening: Opening, split: Decimal) -> tuple[str, float | None, float | None]:
+    """(plan, stop, target) of what was opened before a split, as they are after it."""
+    plan = json_text(scaled_plan(opening.plan, split))
+    return plan, _scaled(opening.stop_price, split), _scaled(opening.target_price, split)
 
 
 def position_update(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -311,55 +334,68 @@ def position_update(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def trade_of(episode: Episode, mark: Mark | None, initial_stop: Decimal | None, *, currency: str = "USD") -> Trade:
     """The trade of a closed episode. `initial_stop` is the first stop that was set; the opening's plan stands in."""
-    facts = trade_facts(episode, mark, initial_stop, currency=currency)
+    facts = [value for (value,) in trade_columns([episode], [mark], [initial_stop], currency=currency)]
     shown: list[Any] = [plain(fact) if isinstance(fact, Decimal) else fact for fact in facts]
     return Trade(**dict(zip(Trade.__struct_fields__, shown, strict=True)))
 
 
-def trade_facts(
-    episode: Episode, mark: Mark | None, initial_stop: Decimal | None, *, currency: str = "USD"
-) -> tuple[Any, ...]:
-    """The fields of `trade_of` in the order of Trade: what an import writes without a record in between."""
-    exit_price, closed_at = episode.exit_price, episode.closed_at
-    if closed_at is None or exit_price is None:
-        raise ValueError(f"{episode.id} is still open")
-    opening, long = episode.opening, episode.side == "long"
-    entry = episode.entry_price
-    gross, fees = wire(episode.gross), wire(episode.fees)  # sums of money that is booked
-    net = wire(gross - fees)
-    risk = None
-    stop = initial_stop if initial_stop is not None else _planned_stop(opening, entry, long)
-    if stop is not None:
-        distance = entry - stop if long else stop - entry
-        risk = wire(book(distance * episode.in_qty, currency)) if distance > 0 else None
-    best, worst = (None, None) if mark is None else _excursions(episode, mark, entry, long)
-    return (
-        episode.id,
-        episode.symbol,
-        episode.side,
-        opening.strategy,
-        wire(episode.in_qty),
-        episode.opened_at,
-        entry,
-        closed_at,
-        exit_price,
-        episode.exit_reason,
-        episode.exits,
+def trade_columns(
+    episodes: Sequence[Episode], marks: Sequence[Mark | None], stops: Sequence[Decimal | None], *, currency: str
+) -> list[Sequence[Any]]:
+    """The fields of `trade_of` in the order of Trade, of many: what an import writes without a record in between."""
+    closed = [each.closed_at for each in episodes]
+    if None in closed or not all(each.out_qty for each in episodes):
+        raise ValueError("an episode is still open")
+    openings = [each.opening for each in episodes]
+    entries = entry_prices(episodes)
+    gross, fees = wires(each.gross for each in episodes), wires(each.fees for each in episodes)  # sums of booked money
+    net = wires(map(sub, gross, fees))
+    risks = [
+        None if stop is None and opening is NOTHING_SAID else _risk(each, entry, stop, currency)
+        for each, opening, entry, stop in zip(episodes, openings, entries, stops, strict=True)
+    ]
+    ranges = [
+        (None, None) if mark is None else _excursions(each, mark, entry)
+        for each, mark, entry in zip(episodes, marks, entries, strict=True)
+    ]
+    return [
+        [each.id for each in episodes],
+        [each.symbol for each in episodes],
+        [each.side for each in episodes],
+        [opening.strategy for opening in openings],
+        wires(each.in_qty for each in episodes),
+        [each.opened_at for each in episodes],
+        entries,
+        closed,
+        exit_prices(episodes),
+        [each.exit_reason for each in episodes],
+        [each.exits for each in episodes],
         gross,
         fees,
         net,
-        float(net / episode.in_notional) if episode.in_notional else None,
-        risk,
-        float(net / risk) if risk else None,
-        best,
-        worst,
-        (closed_at - episode.opened_at) // SECOND,
-        opening.regime,
-        episode.closed_session,
-        opening.decision_id,
-        opening.strategy_version,
-        opening.because,
-    )
+        [float(won / each.in_notional) if each.in_notional else None for won, each in zip(net, episodes, strict=True)],
+        risks,
+        [float(won / risk) if risk else None for won, risk in zip(net, risks, strict=True)],
+        [best for best, _ in ranges],
+        [worst for _, worst in ranges],
+        [(each.closed_at - each.opened_at) // SECOND for each in episodes if each.closed_at],
+        [opening.regime for opening in openings],
+        [each.closed_session for each in episodes],
+        [opening.decision_id for opening in openings],
+        [opening.strategy_version for opening in openings],
+        [opening.because for opening in openings],
+    ]
+
+
+def _risk(episode: Episode, entry: Decimal, stop: Decimal | None, currency: str) -> Decimal | None:
+    """What was at risk between the entry and the first stop, or the plan's; None where it did not lie beyond."""
+    long = episode.side == "long"
+    if stop is None:
+        stop = _planned_stop(episode.opening, entry, long)
+    if stop is None:
+        return None
+    distance = entry - stop if long else stop - entry
+    return wire(book(distance * episode.in_qty, currency)) if distance > 0 else None
 
 
 def scaled_plan(plan: dict[str, Any], factor: Decimal) -> dict[str, Any]:
@@ -378,13 +414,13 @@ def _planned_stop(opening: Opening, entry: Decimal, long: bool) -> Decimal | Non
     return entry - distance if long else entry + distance
 
 
-def _excursions(episode: Episode, mark: Mark | None, entry: Decimal, long: bool) -> tuple[float | None, float | None]:
+def _excursions(episode: Episode, mark: Mark, entry: Decimal) -> tuple[float | None, float | None]:
     """Best and worst price since entry against it, as fractions; None where nobody watched."""
-    if mark is None or mark.high is None or mark.low is None or not entry:
+    if mark.high is None or mark.low is None or not entry:
         return None, None
     traded = [part["price"] for part in episode.exits]
     high, low = float(max(mark.high, *traded) / entry - 1), float(min(mark.low, *traded) / entry - 1)
-    return (high, low) if long else (-low, -high)
+    return (high, low) if episode.side == "long" else (-low, -high)
 
 
 def _scaled(level: Decimal | None, factor: Decimal) -> float | None:

@@ -76,15 +76,19 @@ class Db:
             raise translated(error, self.path) from error
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> int:
-        """Insert rows that are given as columns. One with nothing but None is left out: a None costs as much to bind
-        as six numbers.
+        """Insert rows that are given as columns. What a column says all the way down stands in the statement: binding
+        it for each row, above all a None, costs more than writing it.
         """
-        if not columns:
+        if not columns or not columns[0]:
             return 0
-        told = [(name, column) for name, column in zip(names, columns, strict=True) if not _empty(column)]
-        marks = ", ".join("?" * len(told))
-        rows = zip(*(column for _, column in told), strict=True)
-        return self.run_many(f"INSERT INTO {table} ({', '.join(name for name, _ in told)}) VALUES ({marks})", rows)
+        texts, bound = [], []
+        for column in columns:
+            text = _constant(column)
+            texts.append(text or "?")
+            if text is None:
+                bound.append(column)
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(texts)})"
+        return self.run_many(sql, zip(*bound, strict=True))
 
     def patience(self, seconds: float) -> None:
         """How long a statement waits for a lock that another program holds."""
@@ -178,5 +182,16 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError | Busy:
     return StoreError(f"{path.name}: {text}")
 
 
-def _empty(column: Sequence[Any]) -> bool:
-    return column[0] is None and column.count(None) == len(column)
+def _constant(column: Sequence[Any]) -> str | None:
+    """The SQL of the one value that a column holds; None where it holds several, or one that SQL spells differently."""
+    value = column[0]
+    if column[-1] != value or len(column) == 1:
+        return None
+    text = None
+    if value is None:
+        text = "NULL"
+    elif type(value) is int:
+        text = str(value)
+    elif type(value) is str and "\0" not in value:
+        text = "'" + value.replace("'", "''") + "'"
+    return text if text is not None and column.count(value) == len(column) else None

@@ -12,8 +12,8 @@ from tradekit.store.table import Table, Writes
 
 SCHEMA = """
 CREATE TABLE fills (
-    id             TEXT PRIMARY KEY,
-    broker_fill_id TEXT NOT NULL UNIQUE,
+    id             TEXT NOT NULL,                -- unique by indexes of their own: an import builds them at its end
+    broker_fill_id TEXT NOT NULL,
     order_id       TEXT REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED,  -- NULL: imported
     at             TEXT NOT NULL,                -- the broker's time
     symbol         TEXT NOT NULL,
@@ -29,6 +29,8 @@ CREATE TABLE fills (
     reversed_into  TEXT,                         -- the position that its rest opened on the other side
     opens          TEXT                          -- JSON: what it opens when it comes first
 ) STRICT;
+CREATE UNIQUE INDEX fills_id ON fills (id);
+CREATE UNIQUE INDEX fills_broker ON fills (broker_fill_id);
 CREATE INDEX fills_symbol ON fills (symbol, at);
 CREATE INDEX fills_order ON fills (order_id);
 CREATE INDEX fills_position ON fills (position_id);

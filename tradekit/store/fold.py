@@ -5,7 +5,7 @@ while it is open it is a position, afterwards a trade. Prices are quantity-weigh
 once, when a fill becomes a move, so the sums foot exactly.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 from tradekit.clock import iso
 from tradekit.ids import position_id
 from tradekit.model import Adjustment, Fill, Intent, Record
-from tradekit.money import ONE, ZERO, book, booked, shown_average, wire
+from tradekit.money import ONE, ZERO, averages, book, booked, plain, shown_average, wire
 
 BUY_RANK, SELL_RANK = 1, 2  # of one instant: splits (0), buys, sells
 
@@ -96,11 +96,7 @@ class Episode:
 
     @property
     def entry_price(self) -> Decimal:
-        return shown_average(self.in_notional + self.in_dust, self.in_qty)
-
-    @property
-    def exit_price(self) -> Decimal | None:
-        return shown_average(self.out_notional + self.out_dust, self.out_qty) if self.out_qty else None
+        return plain(entry_prices([self])[0])
 
     @property
     def gross(self) -> Decimal:
@@ -117,6 +113,16 @@ class Episode:
         for part in self.exits:
             parts[part["reason"]] = parts.get(part["reason"], ZERO) + part["qty"]
         return max(parts, key=lambda reason: parts[reason])
+
+
+def entry_prices(episodes: Sequence[Episode]) -> list[Decimal]:
+    """Average entries."""
+    return averages([each.in_notional + each.in_dust for each in episodes], [each.in_qty for each in episodes])
+
+
+def exit_prices(episodes: Sequence[Episode]) -> list[Decimal]:
+    """Average exits of episodes that had one."""
+    return averages([each.out_notional + each.out_dust for each in episodes], [each.out_qty for each in episodes])
 
 
 def from_fill(fill: Fill, *, currency: str = "USD", reason: str = "", opening: Opening | None = None) -> Move:
@@ -282,7 +288,7 @@ def _add(held: Episode, move: Move) -> None:
 
 def _reduce(held: Episode, move: Move) -> Move | None:
     """Take a move's quantity out of an episode; what of a fill is left over comes back as a move."""
-    part = min(move.qty, held.qty)
+    part = move.qty if move.qty < held.qty else held.qty
     cost = held.cost * part / held.qty
     notional, fee, dust = move.notional, move.fee, move.dust
     if notional is None:

@@ -14,12 +14,11 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from operator import attrgetter, eq
-from typing import Any
 
 import msgspec
 
 from tradekit.errors import UsageError
-from tradekit.model import Fill
+from tradekit.model import Fill, Mark
 from tradekit.money import all_on_wire, wire
 from tradekit.store.booking import (
     POSITION,
@@ -28,9 +27,8 @@ from tradekit.store.booking import (
     Old,
     exit_reason,
     position_columns,
-    position_facts,
     position_update,
-    trade_facts,
+    trade_columns,
 )
 from tradekit.store.connection import Db
 from tradekit.store.fold import Episode, advance, cash_of_move, fold, from_fill
@@ -39,6 +37,7 @@ from tradekit.store.table import Writes
 from tradekit.store.trades import trade_codec
 
 BATCH = 20_000  # fills a transaction: a fifth of a second
+CHUNK = 2_000  # fills that are folded and written together: what they make stays in the processor's cache
 CACHE_KB = 64_000  # SQLite's, while an import runs
 LEAST, MOST = Decimal("1e-100"), Decimal("1e17")  # what a quantity, a price or their product can be
 REASON = exit_reason(None, None)
@@ -71,6 +70,7 @@ class _Import:
         self._late: dict[str, list[Fill]] = {}
         self._held: dict[str, Episode] = {}  # open positions as they stand
         self._rows: dict[str, Old] = {}  # those of them that have a row
+        self._moved: set[str] = set()  # symbols whose open position is not written as it stands
         self._used: set[str] = set()  # ids of positions, of the last minute
         self._taken: Callable[[str], bool] = self._has_row
         self._version: int | None = None
@@ -83,7 +83,8 @@ class _Import:
                 self._taken = lambda name: False
                 with _without_indexes(self._db):
                     while self._at < len(self._todo):
-                        self._tell(self._stream())
+                        self._tell(self._batch())
+                    self._write_open()
         while not whole:
             with self._store.transaction(low=True):
                 last = self._step()
@@ -104,7 +105,11 @@ class _Import:
             self._look()
         if self._late:
             return self._refold()
-        return self._stream() if self._at < len(self._todo) else None
+        if self._at == len(self._todo):
+            return None
+        last = self._batch()
+        self._write_open()
+        return last
 
     def _look(self) -> None:
         """Leave out what is booked, and tell symbols that go on from those that start again earlier."""
@@ -160,9 +165,16 @@ class _Import:
         self._new += n
         return fills[-1].at
 
-    def _stream(self) -> datetime:
-        """The next batch: each fill moves its symbol one step on."""
-        part = self._todo[self._at : self._at + BATCH]
+    def _batch(self) -> datetime:
+        """The next fills, but for the positions that are open at their end; the time of the last one."""
+        end = min(self._at + BATCH, len(self._todo))
+        while self._at < end:
+            last = self._stream(end)
+        return last
+
+    def _stream(self, end: int) -> datetime:
+        """The next chunk, not beyond `end`: each fill moves its symbol one step on."""
+        part = self._todo[self._at : min(self._at + CHUNK, end)]
         currency, held, used, taken = self._currency, self._held, self._used, self._taken
         done: list[Episode] = []
         homes: list[str | None] = []
@@ -183,7 +195,8 @@ class _Import:
             turned.append(after.id if after and before and after is not before else None)
         _insert(self._db, part, homes, turned)
         self._booking.add_cash(*cash)
-        self._write(done, {fill.symbol for fill in part})
+        self._moved.update(fill.symbol for fill in part)
+        self._write_closed(done)
         last = part[-1].at.replace(second=0, microsecond=0)
         opened = [*done, *held.values()]
         self._used = {episode.id for episode in opened if episode.opened_at >= last}
@@ -191,28 +204,33 @@ class _Import:
         self._new += len(part)
         return part[-1].at
 
-    def _write(self, closed: list[Episode], symbols: set[str]) -> None:
-        """Positions and trades of a batch. Old rows close before new ones open: a symbol has one open position."""
-        opened = [self._held[symbol] for symbol in symbols if symbol in self._held]
-        currency = self._currency
-        for episodes in (closed, opened):
-            old = [episode for episode in episodes if episode.id in self._rows]
-            new = [episode for episode in episodes if episode.id not in self._rows] if old else episodes
-            rows = zip(*position_columns([position_facts(each, currency) for each in old]), strict=True)
-            self._db.run_many(POSITION_UPDATE, map(position_update, rows))
-            self._db.insert("positions", POSITION, position_columns([position_facts(each, currency) for each in new]))
+    def _write_closed(self, closed: list[Episode]) -> None:
+        """Positions and trades of a chunk, before the positions that opened in it: a symbol has one open position."""
+        self._write_positions(closed)
+        watched = [self._watched(episode.id) for episode in closed] if self._rows else [(None, None)] * len(closed)
+        marks, stops = [mark for mark, _ in watched], [stop for _, stop in watched]
         c = trade_codec()
-        self._db.insert("trades", c.names, c.written([self._trade(episode) for episode in closed]))
+        trades = trade_columns(closed, marks, stops, currency=self._currency)
+        self._db.insert("trades", c.names, c.written(trades))
+
+    def _write_open(self) -> None:
+        opened = [self._held[symbol] for symbol in self._moved if symbol in self._held]
+        self._moved = set()
+        self._write_positions(opened)
         for episode in opened:
             self._rows.setdefault(episode.id, Old(episode.id, episode.opened_at, None))
 
-    def _trade(self, episode: Episode) -> tuple[Any, ...]:
-        """Only a position that had a row before can have marks, or a stop that was set by hand."""
-        old = self._rows.pop(episode.id, None)
-        if old is None:
-            return trade_facts(episode, None, None, currency=self._currency)
-        mark = self._booking.mark(episode.id)
-        return trade_facts(episode, mark, old.initial_stop, currency=self._currency)
+    def _write_positions(self, episodes: list[Episode]) -> None:
+        old = [episode for episode in episodes if episode.id in self._rows]
+        new = [episode for episode in episodes if episode.id not in self._rows] if old else episodes
+        rows = zip(*position_columns(old, self._currency), strict=True)
+        self._db.run_many(POSITION_UPDATE, map(position_update, rows))
+        self._db.insert("positions", POSITION, position_columns(new, self._currency))
+
+    def _watched(self, id: str) -> tuple[Mark | None, Decimal | None]:
+        """What was seen of a position, and its first stop: only one that had a row before can have them."""
+        old = self._rows.pop(id, None)
+        return (None, None) if old is None else (self._booking.mark(id), old.initial_stop)
 
 
 _AT: Callable[[Fill], datetime] = attrgetter("at")
@@ -272,7 +290,7 @@ def _sound(fill: Fill) -> Fill:
 def _insert(db: Db, fills: list[Fill], homes: Sequence[str | None], turned: Sequence[str | None]) -> None:
     """Fills with the positions that they belong to, and those that their rests opened."""
     c = codec(Fill)
-    db.insert("fills", (*c.names, "position_id", "reversed_into"), [*c.written(map(c.facts, fills)), homes, turned])
+    db.insert("fills", (*c.names, "position_id", "reversed_into"), [*c.columns_of(fills), homes, turned])
 
 
 def _known(db: Db, fills: list[Fill]) -> set[str]:
@@ -295,10 +313,12 @@ def _untouched(db: Db) -> bool:
 
 @contextmanager
 def _without_indexes(db: Db) -> Iterator[None]:
-    """Inside the transaction that is open: sorted once at the end, an index costs a third of row by row."""
+    """Inside the transaction that is open: sorted once at the end, an index costs a third of row by row. That of open
+    positions stays: it is small, and says at once what is wrong.
+    """
     sql = (
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name IN ('fills', 'positions', 'trades') "
-        "AND sql LIKE 'CREATE INDEX %'"
+        "AND sql IS NOT NULL AND name <> 'positions_one_open_per_symbol'"
     )
     found = db.rows(sql)
     for name, _ in found:

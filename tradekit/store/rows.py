@@ -78,7 +78,8 @@ class Codec(Generic[R]):
             name: _WRITERS.get(t) for name, t in zip(self.names, types, strict=True)
         }
         self._writers = [(i, write) for i, write in enumerate(self._write.values()) if write is not None]
-        self.facts: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
+        self._facts: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
+        self._each: list[Callable[[R], Any]] = [attrgetter(name) for name in self.names]
         own = readers or {}
         self._read = [(name, own.get(name) or _READERS.get(t)) for name, t in zip(self.names, types, strict=True)]
         self._readers = [(i, read) for i, (_, read) in enumerate(self._read) if read is not None]
@@ -87,7 +88,7 @@ class Codec(Generic[R]):
 
     def row(self, record: R) -> tuple[Any, ...]:
         """Column values of a record. UsageError where a number has more than 15 digits."""
-        values = list(self.facts(record))
+        values = list(self._facts(record))
         for i, write in self._writers:
             value = values[i]
             if value is not None:
@@ -96,11 +97,15 @@ class Codec(Generic[R]):
 
     def rows(self, records: Iterable[R]) -> list[tuple[Any, ...]]:
         """`row` of many records, converted column by column, in half the time. UsageError as there."""
-        return list(zip(*self.written(map(self.facts, records)), strict=True))
+        return list(zip(*self.columns_of(list(records)), strict=True))
 
-    def written(self, facts: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-        """The columns of records, which may be only their fields' values in order; none where there is no record."""
-        return written(facts, self._writers)
+    def columns_of(self, records: Sequence[R]) -> list[Sequence[Any]]:
+        """The same, as columns."""
+        return self.written([list(map(each, records)) for each in self._each])
+
+    def written(self, columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Columns with the fields of many records as the store writes them; the list is changed in place."""
+        return written(columns, self._writers)
 
     def record(self, row: Sequence[Any]) -> R:
         """The record of a row that was selected with `columns`."""
@@ -124,13 +129,8 @@ class Codec(Generic[R]):
         return value if value is None or write is None else write(value)
 
 
-def written(facts: Iterable[Sequence[Any]], writers: Iterable[tuple[int, Convert]]) -> list[Sequence[Any]]:
-    """Values of many rows as columns, as the store writes them: (place, the function that writes one value); None
-    stays. No column where there is no row.
-    """
-    columns: list[Sequence[Any]] = list(zip(*facts, strict=True))
-    if not columns:
-        return []
+def written(columns: list[Sequence[Any]], writers: Iterable[tuple[int, Convert]]) -> list[Sequence[Any]]:
+    """Columns as the store writes them: (place, the function that writes one value); None stays."""
     for i, write in writers:
         column = columns[i]
         many = _COLUMNS.get(write)
@@ -147,7 +147,7 @@ def _times(column: Sequence[datetime]) -> list[str]:
     """Time texts of many, by one encoding."""
     if any(at.tzinfo is not UTC for at in column):
         return list(map(time_text, column))
-    texts = _JSON.encode(column).decode()[2:-2].split('","')
+    texts = _JSON.encode(column).decode()[2:-2].split('","') if column else []
     return [text[:19] + ".000000Z" if len(text) == 20 else text for text in texts]
 
 

@@ -13,7 +13,7 @@ from tradekit.store.table import Table
 
 SCHEMA = """
 CREATE TABLE trades (
-    id               TEXT PRIMARY KEY REFERENCES positions (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    id               TEXT NOT NULL REFERENCES positions (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     symbol           TEXT NOT NULL,
     side             TEXT NOT NULL CHECK (side IN ('long', 'short')),
     strategy         TEXT,
@@ -39,6 +39,7 @@ CREATE TABLE trades (
     strategy_version TEXT,
     because          TEXT NOT NULL                   -- why it was entered
 ) STRICT;
+CREATE UNIQUE INDEX trades_id ON trades (id);
 CREATE INDEX trades_exit ON trades (exit_at);
 CREATE INDEX trades_session ON trades (session);
 CREATE INDEX trades_symbol ON trades (symbol);
