@@ -227,6 +227,7 @@ class RiskSettings(Section, frozen=True):
     spread_of_stop: Fraction = 0.25
     min_turnover: NonNegative = 10_000_000.0  # median of 20 days
     min_turnover_small: NonNegative = 3_000_000.0
+    turnover_sessions: Annotated[int, Meta(ge=1, le=20)] = 10  # with a daily bar, of the last 20; fewer: not known
     turnover_share: Fraction = 0.01
     recent_volume_share: Fraction = 0.10
     recent_volume_s: Annotated[int, Meta(gt=0)] = 300  # what "recent" is

@@ -133,6 +133,14 @@ def test_turnover_is_the_median_of_twenty_sessions(store):
     assert market(store).turnover(["AAPL", "NONE"], DAY) == {"AAPL": 10_000.0}
 
 
+@pytest.mark.parametrize(("sessions", "known"), [(9, {}), (10, {"AAPL": 10_000.0})])
+def test_a_few_sessions_are_no_usual_turnover(store, sessions, known):
+    """The first days of a new listing are its wildest: their median would pass for what is usual."""
+    put_daily(store, "AAPL", [10.0] * sessions, volume=1000)
+    assert market(store).turnover(["AAPL"], DAY, 10) == known
+    assert market(store).turnover(["AAPL"], DAY, 1) == {"AAPL": 10_000.0}
+
+
 def test_recent_volume_sums_the_last_complete_bars(store):
     put(store, "AAPL", flat(DAY, volume=10))
     put(store, "SLOW", flat(DAY, volume=50, seconds=300), seconds=300)
@@ -155,7 +163,7 @@ def test_a_split_is_seen_when_the_first_bar_is(store):
     put(store, "NFLX", {"9:30": 112.0})
     m = market(store)
     assert not m.split_today("NFLX", DAY, et(9, 30))
-    assert m.split_today("NFLX", DAY, et(9, 31)) and m.split_today("NFLX", DAY)
+    assert m.split_today("NFLX", DAY, et(9, 31)) == m.split_today("NFLX", DAY) == pytest.approx(10, rel=0.05)
     assert not m.split_today("NONE", DAY)
 
 

@@ -240,7 +240,7 @@ def risk_book(
         quotes=quotes,
         bar_end={s: q.at for s, q in quotes.items()},
         bar_seconds={s: n for s in symbols if (n := desk.market.bar_seconds(s, today)) is not None},
-        turnover=desk.market.turnover(list(symbols), today),
+        turnover=desk.market.turnover(list(symbols), today, desk.settings.risk.turnover_sessions),
         recent_volume={s: v for s in symbols if (v := desk.market.recent_volume(s, now, recent_s)) is not None},
         halted=frozenset(symbol for symbol, (halted, _) in pauses.items() if halted),
         reopened_at={symbol: reopened for symbol, (_, reopened) in pauses.items() if reopened},

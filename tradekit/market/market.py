@@ -448,23 +448,27 @@ class Market:
         found: float | None = self.cache[key]
         return found
 
-    def turnover(self, symbols: Sequence[str], session: date) -> dict[str, float]:
-        """Median close x volume of the last 20 sessions before `session`; symbols without history are left out."""
+    def turnover(self, symbols: Sequence[str], session: date, least: int = 1) -> dict[str, float]:
+        """Median close x volume of the last 20 sessions before `session`, quote currency a day.
+
+        A symbol with fewer than `least` daily bars among them is left out: its usual turnover is not known.
+        """
         found = {}
         for symbol in symbols:
             amounts = [bar.close * bar.volume for bar in self.daily(symbol, session, TURNOVER_SESSIONS)]
-            if amounts:
+            if len(amounts) >= max(1, least):
                 found[symbol] = float(median(amounts))
         return found
 
-    def split_today(self, symbol: str, session: date, at: datetime | None = None) -> bool:
-        """Does the session open at a whole-number multiple or fraction of the last close, as an unadjusted split does?
-
-        With `at` only a visible first bar counts; without one there is nothing to say yet.
+    def split_today(self, symbol: str, session: date, at: datetime | None = None) -> float | None:
+        """The last close / the session's open where that is near a whole number or one over it, as of an unadjusted
+        split, else 1.0; None where either is unknown. With `at` only a visible first bar counts.
         """
         yesterday = self.last_close_before(symbol, session)
         opened = self.first_open(symbol, session, at)
-        return bool(yesterday and opened is not None and looks_split(yesterday, opened))
+        if not yesterday or not opened:
+            return None
+        return yesterday / opened if looks_split(yesterday, opened) else 1.0
 
     # --- numpy from here on, in panel.py
 
@@ -528,4 +532,6 @@ def daily_bar(symbol: str, session: Session, row: Row) -> PriceBar:
 def looks_split(before: float, after: float) -> bool:
     """Is one price close to a whole multiple of the other, as around an unadjusted split?"""
     ratio = max(before, after) / min(before, after)
+    if ratio < SPLIT_RATIOS[0] * (1 - SPLIT_TOLERANCE):
+        return False
     return any(abs(ratio / whole - 1) <= SPLIT_TOLERANCE for whole in SPLIT_RATIOS)

@@ -188,5 +188,6 @@ def _market_checks(s: RiskSettings, currency: str) -> tuple[Check, ...]:
             s.turnover_share,
             s.recent_volume_share,
             currency,
+            s.turnover_sessions,
         ),
     )

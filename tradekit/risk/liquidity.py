@@ -24,13 +24,15 @@ class Liquidity:
     turnover_share: float = 0.01
     recent_share: float = 0.10
     currency: str = "USD"
+    sessions: int = 10  # with a daily bar, that the turnover takes
     name = "liquidity"
 
     def check(self, entry: Proposal, book: Book) -> Verdict:
         """Compare the symbol's turnover with its floor, and the order with the turnover and the recent volume."""
         usual = book.turnover.get(entry.symbol)
         if usual is None or not is_not_negative(usual):
-            return unknown(self.name, f"the median 20-day turnover of {entry.symbol} is {usual}")
+            few = f"; it takes daily bars of {self.sessions} of the last 20 sessions" if usual is None else ""
+            return unknown(self.name, f"the median 20-day turnover of {entry.symbol} is {usual}{few}")
         floor = self.turnover_small if entry.cap == "small" else self.turnover
         if usual < floor or not is_positive(usual):
             ask = f"at least {floor:,.0f} {self.currency} would pass"
