@@ -20,9 +20,22 @@ def nothing_trades(desk: Desk) -> bool:
 
 
 def discount_now(desk: Desk, position: Position, most: float | None = None) -> float:
-    """How far under the bid the next limit goes: one step more than the last, `most` (or the setting) at the most."""
+    """How far under the bid the next limit goes: one step more than the last, at most `most` as in `at_most`."""
     step = desk.settings.exits.limit_offset
-    return min(step * (tries(desk, position) + 1), desk.settings.exits.max_discount if most is None else most)
+    return min(step * (tries(desk, position) + 1), at_most(desk, position, most))
+
+
+def at_most(desk: Desk, position: Position, most: float | None = None) -> float:
+    """The largest discount, a fraction: `most`, else what the operator who asked for the sale said, or the setting."""
+    if most is not None:
+        return most
+    kept = desk.store.meta.get(f"max-discount:{position.id}")
+    return desk.settings.exits.max_discount if kept is None else float(kept)
+
+
+def keep_bound(desk: Desk, position: Position, most: float | None) -> None:
+    """Whoever goes on with this sale later gives way no further either."""
+    desk.store.meta.set(f"max-discount:{position.id}", None if most is None else str(most))
 
 
 def tries(desk: Desk, position: Position) -> int:
@@ -34,14 +47,22 @@ def tries(desk: Desk, position: Position) -> int:
     return found
 
 
-def reprice_due(desk: Desk, position: Position, working: Order, most: float | None = None) -> bool:
-    """The limit has waited its time, the market moves, and there is room to give way."""
-    wait = timedelta(seconds=desk.settings.exits.reprice_s)
-    if not working.extended_hours or in_hours(desk) or desk.clock.now() - working.created_at < wait:
+def gives_way(desk: Desk, position: Position, working: Order, most: float | None = None) -> bool:
+    """A limit of extended hours has waited its time while the symbol trades, and something better can take its place:
+    a limit that asks less, or the market once regular hours run. `most` as in `at_most`.
+    """
+    if not working.extended_hours or working.status in ("intended", "unknown"):
         return False
-    step = desk.settings.exits.limit_offset
-    limit = desk.settings.exits.max_discount if most is None else most
-    return step * tries(desk, position) < limit and trades_now(desk, position.symbol)
+    now, session = desk.clock.now(), desk.calendar.at(desk.clock.now())
+    since = working.created_at if session is None else max(working.created_at, session.open)
+    if now - since < timedelta(seconds=desk.settings.exits.reprice_s) or not trades_now(desk, position.symbol):
+        return False
+    return session is not None or has_room(desk, position, most)
+
+
+def has_room(desk: Desk, position: Position, most: float | None = None) -> bool:
+    """The next limit would ask less than the last."""
+    return desk.settings.exits.limit_offset * tries(desk, position) < at_most(desk, position, most)
 
 
 def trades_now(desk: Desk, symbol: str) -> bool:

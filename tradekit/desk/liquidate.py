@@ -7,7 +7,7 @@ from tradekit.base.deadline import left
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import event
-from tradekit.desk.extended import reprice_due, trades_now, tries
+from tradekit.desk.extended import gives_way, has_room, keep_bound, trades_now
 from tradekit.desk.in_time import in_time, one_symbol
 from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.prices import in_hours
@@ -65,7 +65,7 @@ def _pass(desk: Desk, positions: Sequence[Position], options: LiquidateOptions) 
 def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOptions) -> list[Order]:
     """Re-price what rests every 10 s, down to the largest discount, for as long as the market moves."""
     orders: list[Order] = []
-    most = desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
+    most = _at_most(desk, options)
     pause_s = desk.settings.exits.reprice_s
     steps = int(most / max(desk.settings.exits.limit_offset, 0.0005)) + 1
     for _ in range(3 * steps):  # a cancel may take its time
@@ -77,13 +77,16 @@ def give_way(desk: Desk, positions: Sequence[Position], options: LiquidateOption
     return orders
 
 
+def _at_most(desk: Desk, options: LiquidateOptions) -> float:
+    return desk.settings.exits.max_discount if options.max_discount is None else options.max_discount
+
+
 def _may_give_way(desk: Desk, position: Position, most: float) -> bool:
     """Its limit is out, or was just taken back, and the next one asks less."""
-    step = desk.settings.exits.limit_offset
     known = desk.store.positions.get(position.id)
     if known is None or known.qty <= 0 or not trades_now(desk, position.symbol):
         return False
-    return step * tries(desk, position) < most
+    return has_room(desk, position, most)
 
 
 def summary(desk: Desk, positions: Sequence[Position]) -> None:
@@ -173,23 +176,29 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
             level=position.last_price,
             instead_of=working,
             on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
-            discount=options.max_discount,
+            discount=_at_most(desk, options),
         )
     except BrokerError:
         if working_exit(desk, position) is None:
-            keep_asking(desk, position)
+            keep_asking(desk, position, options.max_discount)
         raise
     if order is not None:
         event(desk, "liquidate", symbol=position.symbol, ref=order.id)
     if (order is None or was_refused(order)) and not is_dust(desk, position) and working_exit(desk, position) is None:
-        keep_asking(desk, position)
+        keep_asking(desk, position, options.max_discount)
     return order
 
 
-def keep_asking(desk: Desk, position: Position) -> None:
-    """Its stop was not gone in time, the venue refused or was silent: a pending CLOSE, so that the next pass sells."""
+def keep_asking(desk: Desk, position: Position, max_discount: float | None) -> None:
+    """Its stop was not gone in time, the venue refused or was silent: a pending CLOSE, so that the next pass sells.
+
+    `max_discount` bounds that sale too; None: the setting does.
+    """
     now, current = desk.clock.now(), desk.store.positions.get(position.id)
-    if current is None or current.qty <= 0 or position.id in desk.store.decisions.asked_to_close():
+    if current is None or current.qty <= 0:
+        return
+    keep_bound(desk, position, max_discount)
+    if position.id in desk.store.decisions.asked_to_close():
         return
     name = f"{close_id(position.id, now)}-liquidate"
     row = Decision(
@@ -223,5 +232,5 @@ def _gives_way(desk: Desk, position: Position, working: Order, options: Liquidat
     """Whether a limit that is working makes room: for a market order, for one that asks less, for the open."""
     if working.type != "limit" or working.status in ("intended", "unknown"):
         return False
-    asks_less = reprice_due(desk, position, working, options.max_discount)
+    asks_less = gives_way(desk, position, working, _at_most(desk, options))
     return in_hours(desk) or asks_less or (options.at_open and working.extended_hours)

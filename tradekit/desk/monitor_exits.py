@@ -12,7 +12,7 @@ from tradekit.base.deadline import within
 from tradekit.desk.desk import Desk
 from tradekit.desk.end_of_day import end_of_day_order, warn_late
 from tradekit.desk.events import alert, alert_once, event
-from tradekit.desk.extended import reprice_due
+from tradekit.desk.extended import gives_way, tries
 from tradekit.desk.frozen import UNPRICED, frozen
 from tradekit.desk.in_time import bounded, in_time, one_symbol
 from tradekit.desk.pauses import silence
@@ -94,7 +94,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
 def _states(desk: Desk) -> Callable[[Position, Mark], State]:
     halts = desk.store.halts.open()
     flatten, dead = any(halt.flatten for halt in halts), regime_now(desk) == "dead"
-    closes = desk.store.decisions.asked_to_close() | desk.store.orders.fell_through()
+    closes = desk.store.decisions.asked_to_close() | desk.store.orders.still_asked()
 
     def state(position: Position, mark: Mark) -> State:
         return state_of(desk, position, mark, flatten=flatten, dead=dead, close_asked=position.id in closes)
@@ -239,22 +239,25 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         return end_of_day_order(desk, position, found.because, seen.mark.last_price)
     if working is not None and working.reason == "end-of-day":  # what else is true by now does not hold the close up
         return end_of_day_order(desk, position, working.because, seen.mark.last_price)
-    if working is not None and not reprice_due(desk, position, working):
+    if working is not None and not gives_way(desk, position, working):
         warn_halted(desk, working)
         return None
     session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
     after_close = session is not None and not desk.calendar.around_the_clock and desk.clock.now() >= session.close
-    inside = found.rule in RESTING_RULES and seen.bar is not None
+    on_open = after_close and not tries(desk, position)  # limits that are giving way already go on doing so
+    decided = working if working is not None and working.reason == "decision" else None  # asked for until it is sold
+    reason, because = (found.rule, found.because) if decided is None else (decided.reason, decided.because)
+    inside = reason in RESTING_RULES and seen.bar is not None
     order = sell(
         desk,
         position,
         purpose="exit",
-        reason=found.rule,
-        because=found.because,
+        reason=reason,
+        because=because,
         level=level_of(found, seen.mark),
         trigger_at=seen.bar.start if inside and seen.bar is not None else None,
         instead_of=working,
-        on_open=after_close,
+        on_open=on_open,
     )
     if order is not None:
         event(
@@ -262,15 +265,15 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
             "exit",
             symbol=position.symbol,
             ref=order.id,
-            rule=found.rule,
-            because=found.because,
+            rule=reason,
+            because=because,
             position=event_ref,
         )
-        if after_close and not was_refused(order):
+        if on_open and not was_refused(order):
             alert(
                 desk,
                 "exit-at-open",
-                f"{position.symbol}: {found.rule} in the last bar; sold at the next open",
+                f"{position.symbol}: {reason} in the last bar; sold at the next open",
                 symbol=position.symbol,
                 ref=order.id,
             )

@@ -132,14 +132,34 @@ class Orders(Table[Order]):
         """The orders of a position, its entry too."""
         return self._where("position_id = ?", [id])
 
-    def fell_through(self) -> set[str]:
-        """Ids of open positions whose latest sale somebody asked for, and the venue refused or let expire later."""
+    def still_asked(self) -> set[str]:
+        """Ids of open positions whose latest sale somebody asked for and has not got: the venue refused it or let it
+        expire, or a CLOSE's limit outside regular hours works, or was taken back by the desk to ask less.
+        """
         sql = (
-            "SELECT o.position_id, o.purpose = 'liquidate' OR o.reason = 'decision', o.status, max(o.rowid) "
-            "FROM positions p JOIN orders o ON o.position_id = p.id "
+            "SELECT o.position_id, o.id, o.purpose = 'liquidate', o.reason = 'decision', o.extended_hours, o.status, "
+            "max(o.rowid) FROM positions p JOIN orders o ON o.position_id = p.id "
             "WHERE p.closed_at IS NULL AND o.purpose IN ('exit', 'liquidate') GROUP BY o.position_id"
         )  # SQLite takes the other columns from the row of the maximum
-        return {id for id, asked, status, _ in self._db.rows(sql) if asked and status in ("rejected", "expired")}
+        found = set()
+        for position, order, liquidate, decided, extended, status, _ in self._db.rows(sql):
+            if status in ("rejected", "expired"):
+                wanted = liquidate or decided
+            elif decided and extended:
+                wanted = status in LIVE_STATUSES or (status == "cancelled" and self._gave_way(order))
+            else:
+                wanted = False
+            if wanted:
+                found.add(position)
+        return found
+
+    def _gave_way(self, id: str) -> bool:
+        """Cancelled by the desk for the next one, not by the operator or at the venue."""
+        sql = (
+            "SELECT e.kind FROM orders o JOIN events e ON e.at >= o.created_at AND e.ref = o.id "
+            "WHERE o.id = ? AND e.kind IN ('order.cancel-asked', 'operator.cancel')"
+        )
+        return {kind for (kind,) in self._db.rows(sql, [id])} == {"order.cancel-asked"}
 
     def final_count(self, subject_id: str, purpose: str) -> int:
         """How many orders of this decision or position and purpose are final: the number of the next attempt."""
