@@ -96,6 +96,10 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], bool]] = 
     # spread 0.04 and fees 0.26 of 100, three times: 0.90
     ("room-to-profit", {}, {"target_price": D("100.90")}, {"fee_rate": 0.0026}, True),
     ("room-to-profit", {}, {"target_price": D("100.89")}, {"fee_rate": 0.0026}, False),
+    # 2 shares: selling costs 0.01 for the SEC and 0.01 TAF, 0.01 % of 200; with the 0.04 % of spread, three times: 0.15
+    ("room-to-profit", {}, {"target_price": D("100.15"), "qty": D(2), "fee_in": D(0), "fee_out": D("0.02")}, {}, True),
+    ("room-to-profit", {}, {"target_price": D("100.14"), "qty": D(2), "fee_in": D(0), "fee_out": D("0.02")}, {}, False),
+    ("room-to-profit", {}, {"target_price": D("100.15"), "fee_in": D(0), "fee_out": D(0)}, {"fee_rate": 0.1}, True),
     ("room-to-profit", {}, {"target_price": None}, {"fee_rate": 0.5}, True),
     ("room-to-profit", {}, {}, {"quotes": {}}, False),
     ("room-to-profit", {}, {}, {"fee_rate": NAN}, False),
@@ -171,6 +175,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], bool]] = 
     ("buying-power", {}, {}, {"buying_power": D("8999.99")}, False),
     ("buying-power", {}, {}, {"buying_power": D(9009), "fee_rate": 0.002}, True),  # 0.1 % on the way in
     ("buying-power", {}, {}, {"buying_power": D(9008), "fee_rate": 0.002}, False),
+    ("buying-power", {}, {"fee_in": D(1), "fee_out": D(50)}, {"buying_power": D(9001)}, True),  # the sale pays its own
+    ("buying-power", {}, {"fee_in": D("1.01")}, {"buying_power": D(9001)}, False),
     ("buying-power", {}, {}, {"buying_power": None}, False),
     ("regime", {}, {}, {"holdings": views(5)}, True),
     ("regime", {}, {}, {"holdings": views(3), "regime": "sideways"}, True),

@@ -256,6 +256,7 @@ def propose(
             approved=False,
             because=f"{decision.symbol}: nobody knows a price; a quote would pass",
         )
+    from tradekit.desk.open import fees_of
     from tradekit.desk.state import account
 
     plan = plan_of(decision.plan)
@@ -302,6 +303,8 @@ def propose(
         max_hold_s=plan.max_hold_s,
         on_open=decision.order_kind == "moo",
         listed=desk.listed(decision.symbol),
+        fee_in=fees_of(desk, "buy", qty, limit),
+        fee_out=fees_of(desk, "sell", qty, limit),
     ), None
 
 

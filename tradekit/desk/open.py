@@ -4,7 +4,9 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -27,7 +29,8 @@ from tradekit.desk.in_time import bounded, budget
 from tradekit.desk.logins import warn_of_logins
 from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
 from tradekit.ids import run_id
-from tradekit.model import Run
+from tradekit.model import Run, Side
+from tradekit.money import dec
 from tradekit.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -371,6 +374,21 @@ def open_http(desk: Desk) -> Broker:
         grace_s=said.grace_s,
         urgent=lambda: desk.run is not None and desk.run.command in CLOSING,
     )
+
+
+def fees_of(desk: Desk, side: Side, qty: Decimal, price: Decimal) -> Decimal:
+    """What an order that takes is expected to cost today in fees, in the desk's currency.
+
+    The venue's own rate, where it says one, with the dated table of desk.yaml (docs/paper.md): regulatory fees are the
+    same at every venue.
+    """
+    from tradekit.brokers.paper.broker import fee_table
+    from tradekit.brokers.paper.fees import Done
+    from tradekit.desk.state import taker_fee
+
+    table = fee_table(desk.settings.paper, desk.settings.desk.currency, desk.calendar.around_the_clock)
+    day = desk.calendar.day(desk.clock.now())
+    return replace(table, taker=dec(taker_fee(desk))).of_fill(day, side, Done(), qty, price, maker=False)
 
 
 VENUES: dict[str, Callable[[Desk], Broker]] = {"paper": open_paper, "http": open_http}

@@ -29,6 +29,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     max_hold_s: int | None
     on_open: bool  # a market-on-open order
     listed: bool = True  # universe.yaml names its cap class
+    fee_in: Decimal | None = None  # what the buy costs in fees at the limit price; None: half the book's fee_rate
+    fee_out: Decimal | None = None  # the same of the sell, regulatory fees included
 
 
 class HeldView(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from tradekit.money import dec
 from tradekit.risk.base import Book, Proposal, Verdict
-from tradekit.risk.verdicts import approve, is_not_negative, is_positive, unknown, veto
+from tradekit.risk.verdicts import approve, entry_fee, is_not_negative, is_positive, unknown, veto
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class BuyingPower:
             return unknown(self.name, f"buying power is {power}, the fee rate {book.fee_rate}")
         if not (is_positive(entry.qty) and is_positive(entry.limit_price)):
             return unknown(self.name, f"the order is {entry.qty} at {entry.limit_price}")
-        cost = entry.qty * entry.limit_price * (1 + dec(book.fee_rate) / 2)
+        cost = entry.qty * entry.limit_price + entry_fee(entry, book)
         found = f"the order costs {cost:,.2f} {self.currency} of {power:,.2f} buying power"
         if cost <= power:
             return approve(self.name, found, cost=cost, limit=power)

@@ -60,6 +60,10 @@ def _prices(entry: Proposal) -> Iterator[str]:
         value = getattr(entry, field)
         if value is not None and not is_positive(value):
             yield f"{field} is {value}"
+    for field in ("fee_in", "fee_out"):
+        value = getattr(entry, field)
+        if value is not None and not is_not_negative(value):
+            yield f"{field} is {value}"
     if entry.score is not None and not (is_not_negative(entry.score) and entry.score <= BEST_SCORE):
         yield f"score is {entry.score}, not within 0 and {BEST_SCORE}"
 

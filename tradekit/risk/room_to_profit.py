@@ -9,6 +9,7 @@ from tradekit.risk.verdicts import (
     is_positive,
     percent,
     ratio,
+    round_trip_fees,
     skip,
     unknown,
     veto,
@@ -35,15 +36,16 @@ class RoomToProfit:
         if spread is None or not is_not_negative(book.fee_rate):
             return unknown(self.name, f"the spread is {spread}, the fee rate {book.fee_rate}")
         room = ratio(entry.target_price - entry.limit_price, entry.limit_price)
-        need = self.multiple * (book.fee_rate + spread)
+        fees = round_trip_fees(entry, book)
+        need = self.multiple * (fees + spread)
         numbers = {
             "room": room,
             "needed": need,
-            "fees": book.fee_rate,
+            "fees": fees,
             "spread": spread,
             "multiple": self.multiple,
         }
-        costs = f"{self.multiple:g} x (fees {percent(book.fee_rate)} + spread {percent(spread)})"
+        costs = f"{self.multiple:g} x (fees {percent(fees)} + spread {percent(spread)})"
         if room >= need:
             return approve(
                 self.name,

@@ -6,7 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from tradekit.risk.base import Book, HeldView, Verdict
+from tradekit.money import dec
+from tradekit.risk.base import Book, HeldView, Proposal, Verdict
 
 
 def approve(rule: str, because: str, **limits: Any) -> Verdict:
@@ -70,6 +71,18 @@ def occupied(book: Book) -> dict[str, HeldView]:
 def working_only(book: Book) -> Iterator[HeldView]:
     """Working entries of symbols that are not held yet: each may still become an entry with a fill."""
     return (view for view in occupied(book).values() if view.working)
+
+
+def entry_fee(entry: Proposal, book: Book) -> Decimal:
+    """What the buy costs in fees, quote currency."""
+    return entry.qty * entry.limit_price * dec(book.fee_rate) / 2 if entry.fee_in is None else entry.fee_in
+
+
+def round_trip_fees(entry: Proposal, book: Book) -> float:
+    """The fees of buying and of selling it again, as a fraction of the notional."""
+    if entry.fee_in is None or entry.fee_out is None or not is_positive(entry.qty):
+        return book.fee_rate
+    return ratio(entry.fee_in + entry.fee_out, entry.qty * entry.limit_price)
 
 
 def plain(limits: dict[str, Any]) -> dict[str, Any]:
