@@ -40,7 +40,7 @@ def test_the_fees_of_a_hundred_shares_at_a_hundred(tmp_path, costs, desk, june, 
 
 @pytest.mark.parametrize(("costs", "refused"), [("", ["room-to-profit"]), (", fees: []", [])])
 def test_a_small_order_whose_target_does_not_pay_for_its_fees(tmp_path, costs, refused):
-    """One share at 100.31: selling it costs a cent, 0.01 %, as the spread does: three times both is more than 0.05 %."""
+    """One share at 100.31: selling it costs a cent, 0.01 %, as the spread does: three times both is over 0.05 %."""
     made = world(tmp_path / "d", costs)
     with (made.path / "desk.yaml").open("a") as file:
         file.write("sizing: {mode: notional, notional: 150}\n")
