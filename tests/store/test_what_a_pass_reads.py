@@ -90,3 +90,47 @@ def test_the_cash_of_all_open_positions_is_that_of_their_fills(store):
     store.book_fill(make_fill(symbol="AAPL", side="buy", qty=1, at=at(0, 30)))  # late, and before all others but one
     store.book_fill(make_fill(symbol="MSFT", side="sell", qty=1, at=at(20)))
     assert store.fills.cash_of_open("USD") == {ids["AAPL"]: D("-701"), ids["IBM"]: D("799.5")}
+
+
+def test_a_list_is_read_again_when_what_it_is_made_of_changed_and_only_then(store, tmp_path):
+    """Marks and notes of the desk are written at each pass; the orders are not read again for that."""
+    store.book_fill(make_fill(), Opening(position_id="AAPL-20260213T1438"))
+    store.orders.add(make_order(id="o1"))
+    read = []
+    store.db.raw.set_trace_callback(lambda sql: read.append("orders" if "FROM orders" in sql else "positions")
+                                    if sql.startswith("SELECT") and "FROM meta" not in sql else None)  # fmt: skip
+
+    def asked():
+        read.clear()
+        found = [order.id for order in store.orders.live()], [p.last_price for p in store.positions.open()]
+        return (*found, read.copy())
+
+    assert asked() == (["o1"], [None], ["orders", "positions"])
+    assert asked() == (["o1"], [None], [])
+    store.meta.set("peak", "1 2")
+    assert asked() == (["o1"], [None], [])
+    store.marks.save([make_mark(last_price=101)])
+    assert asked() == (["o1"], [101], ["positions"])
+    with pytest.raises(RuntimeError), store.transaction():
+        store.marks.save([make_mark(last_price=102)])
+        store.orders.change("o1", status="cancelled")
+        assert asked()[:2] == ([], [102])
+        raise RuntimeError
+    assert asked()[:2] == (["o1"], [101])
+    other = open_store(store.path)
+    other.orders.change("o1", status="cancelled")
+    other.marks.save([make_mark(last_price=103)])
+    other.close()
+    assert asked() == ([], [103], ["orders", "positions"])
+    store.marks.save([make_mark(last_price=104)])
+    store.orders.add(make_order(id="o2"))
+    assert asked() == (["o2"], [104], ["orders", "positions"])
+
+
+def test_a_mark_that_another_one_amended_is_read_as_it_is(store):
+    """What a pass has written is remembered as the row that it wrote; a job's part of it makes it another row."""
+    store.book_fill(make_fill(), Opening(position_id="AAPL-20260213T1438"))
+    store.marks.save([make_mark(last_price=101, reversal_score=4)], store.marks.SAID)
+    store.marks.save([make_mark(last_price=102)], store.marks.SEEN)
+    (mark,) = store.marks.of_open().values()
+    assert (mark.last_price, mark.reversal_score) == (102, 4)

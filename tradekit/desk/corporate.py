@@ -57,16 +57,13 @@ def _suspected(desk: Desk, position: Position, there: Decimal, extra: Decimal, *
 def _by_price(desk: Desk, symbol: str) -> Fraction | None:
     """The factor that today's open says; None: nothing has traded yet."""
     now = desk.clock.now()
-    today = desk.calendar.day(now)
     try:
-        before, opened = desk.market.last_close_before(symbol, today), desk.market.first_open(symbol, today, now)
-        if not before or opened is None:
-            return None
-        ratio = before / opened
-        split = desk.market.split_today(symbol, today, now)
+        ratio = desk.market.split_today(symbol, desk.calendar.day(now), now)
     except Exception:  # no data: nothing is said about a split
         return None
-    return SAME if not split else Fraction(round(ratio)) if ratio > 1 else Fraction(1, round(1 / ratio))
+    if ratio is None or ratio == 1:
+        return SAME if ratio else None
+    return Fraction(round(ratio)) if ratio > 1 else Fraction(1, round(1 / ratio))
 
 
 def _by_quantity(before: Decimal, there: Decimal) -> Fraction:

@@ -63,7 +63,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
     positions = desk.store.positions.open()
     if not positions:
         if desk.counts.get("closed"):  # a resting stop took the last one out
-            count_the_day(desk)
+            count_the_day(desk, trouble.account)
         warn_unknown(desk)
         if trouble.problem is not None:
             raise trouble.problem
@@ -83,7 +83,7 @@ def monitor_exits(desk: Desk, options: MonitorOptions | None = None) -> list[Ord
                 marks[-1] = widened(seen.mark, seen.since)
     save_marks(desk, marks)
     orders += protect_all(desk, {mark.position_id: mark for mark in marks})
-    count_the_day(desk)
+    count_the_day(desk, trouble.account)
     warn_unknown(desk)
     desk.count("positions", len(positions))
     if trouble.problem is not None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tradekit.brokers.base import BrokerOrder
+from tradekit.brokers.base import BrokerAccount, BrokerOrder
 from tradekit.clock import iso, parse_time
 from tradekit.desk.book import book_fills
 from tradekit.desk.claims import release_idle
@@ -40,7 +40,7 @@ def reconcile(desk: Desk) -> list[Event]:
     """
     before, problem = len(desk.events), None
     try:
-        listed, problem = caught_up(desk, always=True)
+        listed, problem, _ = caught_up(desk, always=True)
         escalate_triggered(desk, listed)
     except BrokerError as found:  # what is held is protected all the same, then it is said
         problem = found
@@ -68,15 +68,16 @@ def raise_findings(desk: Desk) -> None:
 
 
 class CaughtUp(NamedTuple):
-    """The venue's working orders, and what went wrong when it was asked."""
+    """The venue's working orders, what went wrong when it was asked, and the account before that."""
 
     listed: list[BrokerOrder]
     problem: UpstreamError | None
+    account: BrokerAccount | None = None
 
 
 def catch_up(desk: Desk) -> None:
     """`caught_up` for who goes on only where all is known. Raises BrokerError, last where it was about one order."""
-    _, problem = caught_up(desk)
+    problem = caught_up(desk).problem
     if problem is not None:
         raise problem
 
@@ -90,8 +91,9 @@ def caught_up(desk: Desk, *, always: bool = False) -> CaughtUp:
     live, positions = desk.store.orders.live(), desk.store.positions.open()
     listed: list[BrokerOrder] = []
     problem: BrokerError | None = None
+    account: BrokerAccount | None = None
     if always or live or positions or loose_ends(desk) or desk.store.meta.get("account_id") is None:
-        pin_account(desk)
+        account = pin_account(desk)
         book_cash_flows(desk)
         book_fills(desk, desk.broker.fills_since(_since(desk, live)))
         listed = list(desk.broker.open_orders())
@@ -103,7 +105,7 @@ def caught_up(desk: Desk, *, always: bool = False) -> CaughtUp:
         give_back_claims(desk)
     expire_decisions(desk)
     clear_session_halts(desk)
-    return CaughtUp(listed, problem)
+    return CaughtUp(listed, problem, account)
 
 
 def loose_ends(desk: Desk) -> bool:
@@ -112,17 +114,18 @@ def loose_ends(desk: Desk) -> bool:
     return any(order.purpose == "entry" and order.status in ("cancelled", "expired") for order in recent)
 
 
-def pin_account(desk: Desk) -> None:
-    """The account's id is pinned at first use; another one is refused before any order."""
-    found, pinned = desk.broker.account().account_id, desk.store.meta.get("account_id")
+def pin_account(desk: Desk) -> BrokerAccount:
+    """The account, whose id is pinned at first use; another one is refused before any order."""
+    found, pinned = desk.broker.account(), desk.store.meta.get("account_id")
     if pinned is None:
-        desk.store.meta.set("account_id", found)
+        desk.store.meta.set("account_id", found.account_id)
         desk.store.meta.set("broker", desk.broker.name)
-    elif pinned != found:
+    elif pinned != found.account_id:
         raise UsageError(
-            f"this desk trades account {pinned}, the venue answered for {found}",
+            f"this desk trades account {pinned}, the venue answered for {found.account_id}",
             "point desk.broker at the right account, or start another desk: tradekit init DIR",
         )
+    return found
 
 
 def book_cash_flows(desk: Desk) -> None:

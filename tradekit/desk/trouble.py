@@ -1,6 +1,7 @@
 """What goes wrong in a pass of the exits is said aloud and stops as little as it can."""
 
 from tradekit.base.deadline import share
+from tradekit.brokers.base import BrokerAccount
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import note_peak
 from tradekit.desk.events import alert_once
@@ -25,10 +26,13 @@ def try_to_catch_up(desk: Desk) -> CaughtUp:
     return found
 
 
-def count_the_day(desk: Desk) -> None:
-    """The halts that the day's numbers call for; numbers that cannot be had delay no exit."""
+def count_the_day(desk: Desk, venue: BrokerAccount | None = None) -> None:
+    """The halts that the day's numbers call for; numbers that cannot be had delay no exit.
+
+    `venue` was read in this pass: what counts here is its equity at the previous close.
+    """
     try:
-        found, total = measured(desk)
+        found, total = measured(desk, venue)
         note_peak(desk, total, found.desk_equity)
         raise_automatic_halts(desk, found)
     except (StoreError, Busy, UsageError):

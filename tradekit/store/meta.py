@@ -1,7 +1,7 @@
 """What the desk knows of itself: its id, currency, the store's own totals."""
 
 from tradekit.store.connection import Db
-from tradekit.store.table import Writes
+from tradekit.store.table import Writes, alone
 
 SCHEMA = """
 CREATE TABLE meta (
@@ -26,11 +26,11 @@ class Meta:
     def set(self, key: str, value: str | None) -> None:
         """Write a text down, over the old one; None takes the key away."""
         if value is None:
-            with self._store.transaction():
+            with self._store.transaction(), alone(self._store, "meta"):
                 self._db.run("DELETE FROM meta WHERE key = ?", [key])
             return
         sql = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-        with self._store.transaction():
+        with self._store.transaction(), alone(self._store, "meta"):
             self._db.run(sql, [key, value])
 
     def under(self, prefix: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from tradekit.model import Mark, Position
 from tradekit.money import book, dec, wire
 from tradekit.store.connection import Row
 from tradekit.store.rows import codec, json_text
-from tradekit.store.table import Table
+from tradekit.store.table import Table, alone
 
 SCHEMA = """
 CREATE TABLE positions (
@@ -69,6 +69,7 @@ class Positions(Table[Position]):
     name = "positions"
     kind = Position
     time = "opened_at"
+    made_of = ("marks",)
     remembered = 4096
 
     def get(self, id: str) -> Position | None:
@@ -159,8 +160,12 @@ class Marks(Table[Mark]):
         c = self._codec
         rest = ", ".join(f'"{name}" = excluded."{name}"' for name in only)
         sql = f"INSERT INTO marks ({c.columns}) VALUES ({c.marks}) ON CONFLICT (position_id) DO UPDATE SET {rest}"
-        with self._store.transaction():
-            self._db.run_many(sql, c.rows(marks))
+        rows = c.rows(marks)
+        with self._store.transaction(), alone(self._store, self.name):
+            self._db.run_many(sql, rows)
+        if len(self._known) > self.remembered:
+            self._known.clear()
+        self._known.update(zip(rows, marks, strict=True))  # the next pass reads them; a row that differs is another key
 
     def of_open(self) -> dict[str, Mark]:
         """Marks of open positions by position id."""

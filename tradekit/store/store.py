@@ -45,6 +45,7 @@ class Store:
         self.path = path
         self.readonly = readonly
         self.synchronous = synchronous
+        self.aside: dict[str, int] = {}  # rows that this connection changed in one table alone, see table.alone
         self._depth = 0
         self._failed = ""
         self._file = _identity(path)

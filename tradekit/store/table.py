@@ -1,7 +1,7 @@
 """What all tables have in common: the common words of the store, over one record type and one time column."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime
 from typing import Any, ClassVar, Generic, Protocol
 
@@ -13,8 +13,19 @@ class Writes(Protocol):
     """Who opens transactions: the Store."""
 
     db: Db
+    aside: dict[str, int]
 
     def transaction(self, low: bool = False) -> AbstractContextManager[None]: ...
+
+
+@contextmanager
+def alone(store: Writes, table: str) -> Iterator[None]:
+    """What is written inside changes this one table: lists that are not made of it stay as they were read."""
+    before = store.db.raw.total_changes
+    try:
+        yield
+    finally:
+        store.aside[table] = store.aside.get(table, 0) + store.db.raw.total_changes - before
 
 
 class Table(Generic[R]):
@@ -24,6 +35,7 @@ class Table(Generic[R]):
     kind: type[R]
     time: ClassVar[str] = "at"
     key: ClassVar[str] = "id"
+    made_of: ClassVar[tuple[str, ...]] = ()  # tables that are written alone and that the lists are made of too
     remembered: ClassVar[int] = 0  # rows that are kept as records: a pass, and the next one, asks for the same again
 
     def __init__(self, store: Writes) -> None:
@@ -134,10 +146,14 @@ class Table(Generic[R]):
         return found
 
     def _kept(self, name: str, read: Callable[[], list[R]]) -> list[R]:
-        """What `read` gives, read again only when the file has changed: a pass asks for the same list many times."""
-        state = self._db.state()  # before the rows: what changes in between is read again the next time
-        if state is None:
+        """What `read` gives, read again only when the file has changed: a pass asks for the same list many times.
+
+        What this connection wrote into tables that the list is not made of does not count.
+        """
+        found = self._db.state()  # before the rows: what changes in between is read again the next time
+        if found is None:
             return read()
+        state = found[0] - sum(n for table, n in self._store.aside.items() if table not in self.made_of), found[1]
         kept = self._lists.get(name)
         if kept is None or kept[0] != state:
             kept = self._lists[name] = state, read()

@@ -200,11 +200,14 @@ class PaperBroker:
     def guard(self, symbol: str, level: Decimal | None) -> None:
         """The desk's software stop: inside a long bar it comes before resting stops that lie lower."""
         wanted = None if level is None else Guard(level, False)
-        with self._turn():
-            if self._engine.state.guards.get(symbol) == wanted:
-                return
+        now = self._clock.now()
+        self._refresh(now)
+        if not self._behind(now) and self._engine.state.guards.get(symbol) == wanted:
+            return  # each position asks at each pass
         with self._turn(write=True):
             guards = self._engine.state.guards
+            if guards.get(symbol) == wanted:
+                return
             if wanted is None:
                 guards.pop(symbol, None)
             else:
@@ -288,10 +291,8 @@ class PaperBroker:
         """One call: catch up with the clock, do the work, keep it in one transaction when something changed."""
         now = self._clock.now()
         self._refresh(now)
-        state = self._engine.state
-        busy = now > state.now and (state.orders or self._engine.closes_between(state.now, now))
-        if not write and not busy:
-            state.now = now
+        if not write and not self._behind(now):
+            self._engine.state.now = now
             yield now
             return
         rejected: OrderRejected | None = None
@@ -315,6 +316,11 @@ class PaperBroker:
             raise
         if rejected is not None:
             raise rejected
+
+    def _behind(self, now: datetime) -> bool:
+        """Whether anything can have happened since the tape was played last."""
+        state = self._engine.state
+        return now > state.now and bool(state.orders or self._engine.closes_between(state.now, now))
 
     def _refresh(self, now: datetime) -> None:
         if self._books.changed_elsewhere():

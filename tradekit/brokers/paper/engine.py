@@ -131,7 +131,6 @@ class Engine:
     def _play_bars(self, bars: Sequence[PriceBar]) -> None:
         """Bars that begin and end together: first what their opens fill, then what happens inside them."""
         by_symbol = {bar.symbol: bar for bar in bars}
-        rooms = {symbol: self._room(bar) for symbol, bar in by_symbol.items()}
         seen = [
             (order, by_symbol[order.symbol])
             for order in self.state.orders
@@ -140,7 +139,7 @@ class Engine:
         meant = [(order, bar) for order, bar in seen if takes_part(order, bar)]
         for order, bar in meant:
             if bar.volume > 0:
-                self._at_open(order, bar, rooms)
+                self._at_open(order, bar)
         for order, bar in meant:
             if (
                 order.working
@@ -150,7 +149,7 @@ class Engine:
                 self._finish(order, "cancelled", bar.start, f"unfilled at the {FIRST[order.tif]}")
         for order, bar in self._inside_order([(o, b) for o, b in meant if o.working and o.cancel_at is None]):
             if order.working and bar.volume > 0:
-                self._inside(order, bar, rooms)
+                self._inside(order, bar)
         for order, bar in seen:
             order.seen_to = bar.end
         for order, bar in meant:
@@ -169,52 +168,33 @@ class Engine:
 
         return sorted(pairs, key=key)
 
-    def _at_open(self, order: PaperOrder, bar: PriceBar, rooms: dict[str, Decimal]) -> None:
-        price, costs = dec(bar.open), self.rules.costs(order.symbol)
-        level = self.level(order)
+    def _at_open(self, order: PaperOrder, bar: PriceBar) -> None:
+        price = dec(bar.open)
+        level = self.level(order) if order.triggered_at is None and order.tif != "opg" else None
+        if level is not None and (not reached(order, level, price, price) or self._guarded(order, level, bar)):
+            return  # most orders at most bars
+        costs = self.rules.costs(order.symbol)
         if order.tif == "opg":
             if within_limit(order, price):
-                self._fill(
-                    order,
-                    bar,
-                    costs.auction(order.side, price),
-                    bar.start,
-                    rooms,
-                    maker=False,
-                )
+                self._fill(order, bar, costs.auction(order.side, price), bar.start, maker=False)
             return
-        if level is not None and order.triggered_at is None:
-            if not reached(order, level, price, price) or self._guarded(order, level, bar):
-                return
+        if level is not None:
             self._trigger(order, bar.start)
             if order.type != "stop_limit":
-                self._fill(
-                    order,
-                    bar,
-                    costs.stop(order.side, price),
-                    bar.start,
-                    rooms,
-                    maker=False,
-                )
+                self._fill(order, bar, costs.stop(order.side, price), bar.start, maker=False)
                 return
         if order.limit_price is None:
-            self._fill(
-                order,
-                bar,
-                costs.market(order.side, price),
-                bar.start,
-                rooms,
-                maker=False,
-            )
+            self._fill(order, bar, costs.market(order.side, price), bar.start, maker=False)
         elif (met := costs.marketable(order.side, order.limit_price, price)) is not None:
-            self._fill(order, bar, met, bar.start, rooms, maker=False)
+            self._fill(order, bar, met, bar.start, maker=False)
 
-    def _inside(self, order: PaperOrder, bar: PriceBar, rooms: dict[str, Decimal]) -> None:
-        low, high, costs = dec(bar.low), dec(bar.high), self.rules.costs(order.symbol)
-        level = self.level(order)
-        if level is not None and order.triggered_at is None:
-            if not reached(order, level, low, high) or self._guarded(order, level, bar):
-                return
+    def _inside(self, order: PaperOrder, bar: PriceBar) -> None:
+        low, high = dec(bar.low), dec(bar.high)
+        level = self.level(order) if order.triggered_at is None else None
+        if level is not None and (not reached(order, level, low, high) or self._guarded(order, level, bar)):
+            return
+        costs = self.rules.costs(order.symbol)
+        if level is not None:
             self._trigger(order, bar.end)
             price = costs.stop(order.side, level)
             if order.limit_price is not None:  # what it does not meet at once rests from the next bar on
@@ -222,11 +202,11 @@ class Engine:
                 if met is None:
                     return
                 price = met
-            self._fill(order, bar, price, bar.end, rooms, maker=False)
+            self._fill(order, bar, price, bar.end, maker=False)
         elif order.limit_price is not None and traded_through(
             order.side, order.limit_price, low, high, costs.tick, self.rules.touch
         ):
-            self._fill(order, bar, order.limit_price, bar.end, rooms, maker=True)
+            self._fill(order, bar, order.limit_price, bar.end, maker=True)
 
     def level(self, order: PaperOrder) -> Decimal | None:
         """Where a stop of any kind stands now; None for other orders and for a trail without a first price."""
@@ -279,7 +259,7 @@ class Engine:
     def fill_inside(self, order: PaperOrder, bar: PriceBar, level: Decimal) -> None:
         """A software stop's sell, in the bar that touched `level`: the level, or the open if that was lower."""
         price = self.rules.costs(order.symbol).market(order.side, min(dec(bar.open), level))
-        self._fill(order, bar, price, bar.end, {order.symbol: self._room(bar)}, maker=False)
+        self._fill(order, bar, price, bar.end, maker=False)
 
     def _trigger(self, order: PaperOrder, at: datetime) -> None:
         order.triggered_at = at
@@ -291,7 +271,6 @@ class Engine:
         bar: PriceBar,
         price: Decimal,
         at: datetime,
-        rooms: dict[str, Decimal],
         *,
         maker: bool,
     ) -> None:
@@ -299,7 +278,7 @@ class Engine:
         if order.side == "sell" and held is None:
             self._finish(order, "cancelled", at, GONE)
             return
-        room = rooms[order.symbol]
+        room = self._room(bar)
         qty = order.remaining if order.remaining <= room else whole_lots(room, self.rules.lot)
         if order.side == "sell" and held is not None:
             qty = min(qty, held.qty)
@@ -309,7 +288,6 @@ class Engine:
             qty = self._affordable(order, day, before, qty, price, maker)
         if qty <= 0:
             return
-        rooms[order.symbol] -= qty
         fee = self.rules.fees.of_fill(day, order.side, before, qty, price, maker)
         self._book(order, bar, qty, price, fee, at, day)
         if order.remaining == 0:
@@ -415,7 +393,7 @@ class Engine:
         if bars and within_limit(order, dec(bars[-1].close)):
             bar = bars[-1]
             price = self.rules.costs(order.symbol).auction(order.side, dec(bar.close))
-            self._fill(order, bar, price, close, {order.symbol: self._room(bar)}, maker=False)
+            self._fill(order, bar, price, close, maker=False)
 
     def finish(self, order: PaperOrder, status: str, at: datetime, reason: str | None) -> None:
         """End an order at `at`."""
