@@ -91,8 +91,11 @@ class Findings(TradekitError):
 
 
 class Busy(TradekitError):
+    """`no_time` is True where the command had no time left to wait for the lock: then its time is what was short."""
+
     code = 8
     retryable = True
+    no_time = False
 
 
 class StoreError(TradekitError):

@@ -2,18 +2,23 @@
 
 import time
 from itertools import islice
+from threading import Timer
 
 import pytest
 
+from tests.desk.test_turn_to_send import another_sender, held_by_another
 from tests.desk.venues import alerts
 from tests.desk.world import NO_COSTS, World, at, decide, passes
 from tests.sim.serving import serve_desk
+from tradekit.base.deadline import over, within
 from tradekit.base.locks import Lock
 from tradekit.clock import ManualClock, iso
 from tradekit.desk.enter import EnterOptions, enter
-from tradekit.desk.in_time import UNBOUNDED, class_of
-from tradekit.desk.monitor_exits import keep_monitoring
-from tradekit.errors import TimeIsOver
+from tradekit.desk.in_time import UNBOUNDED, bounded, budget, class_of
+from tradekit.desk.monitor_exits import keep_monitoring, monitor_exits
+from tradekit.desk.open import running
+from tradekit.desk.orders import submit_lock
+from tradekit.errors import BrokerError, Busy, Refused, TimeIsOver
 from tradekit.store import open_store
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -162,6 +167,83 @@ def test_a_lock_that_somebody_holds_ends_a_pass_and_not_the_loop(tmp_path, name)
             pass
         assert any(name in line for line in desk.said)
         assert desk.store.positions.open() == []
+
+
+def test_a_lock_that_is_busy_when_the_time_is_over_anyway_is_5(tmp_path):
+    """The pass had used its time elsewhere: that somebody sends just then is not what it ended by."""
+    world = World(tmp_path / "d", NO_COSTS + DEADLINES)
+    world.add("AAA", [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40)
+    with world.desk("09:31") as desk:
+        buy_and_hold(desk)
+        desk.clock.set(at("09:42"))
+        with another_sender(desk), pytest.raises(TimeIsOver, match="not reached: AAA"), a_pass(desk):
+            used_up()
+            monitor_exits(desk)
+        with another_sender(desk), pytest.raises(TimeIsOver, match="had 1 s and has used them"), a_pass(desk):
+            used_up()
+            take_turn(desk, wait_s=30)
+        with another_sender(desk), pytest.raises(Busy, match="submit.lock"), a_pass(desk):
+            take_turn(desk, wait_s=0.05)
+
+
+def a_pass(desk):
+    return bounded(desk, "monitor-exits", alarm=False)
+
+
+def take_turn(desk, wait_s):
+    with submit_lock(desk, wait_s=wait_s):
+        raise AssertionError("somebody else has it")
+
+
+def buy_and_hold(desk):
+    decide(desk, "AAA", 100.0, stop=0.01, target=0.5)
+    enter(desk, EnterOptions())
+    passes(desk, "09:32", "09:34")
+
+
+def used_up():
+    while not over():
+        time.sleep(0.05)
+
+
+def test_positions_that_were_not_reached_are_named_whatever_lock_came_last(tmp_path):
+    world = World(tmp_path / "d", NO_COSTS + DEADLINES)
+    with world.desk("09:31") as desk, pytest.raises(TimeIsOver, match="not reached: AAA"), a_pass(desk):
+        desk.left.append("AAA")
+        raise Busy("an order on its way: pid 7 holds submit.lock after 0.9 s")
+
+
+def test_a_run_row_that_cannot_be_closed_hides_no_end(tmp_path):
+    """The last write of a command that had run out of time met a lock: it ended with 8, and so did its cause."""
+    world = World(tmp_path / "d", NO_COSTS + DEADLINES)
+    with world.desk("09:31") as desk:
+        for problem, code in ((TimeIsOver("its time is over"), 5), (BrokerError("503"), 5), (Refused("no"), 6)):
+            with (
+                held_by_another(world.path / "writer.lock") as taken,
+                pytest.raises(type(problem)) as ended,
+                budget(desk, "monitor-exits"),
+                running(desk, "monitor-exits"),
+            ):
+                taken()
+                used_up()
+                raise problem
+            assert ended.value.code == code
+        with running(desk, "monitor-exits"):
+            pass
+        assert [run.exit_code for run in desk.store.runs.all()] == [137, 137, 137, 0]  # the next run says so
+
+
+def test_a_run_row_is_closed_when_all_time_is_used(tmp_path):
+    """A lock that is free again within the last twentieth of the time does not leave the row open."""
+    world = World(tmp_path / "d", NO_COSTS + "deadlines: {exits: 20}\n")
+    with world.desk("09:31") as desk:
+        lock = Lock(world.path / "writer.lock")
+        with pytest.raises(TimeIsOver), within(0.05), running(desk, "monitor-exits"):
+            used_up()
+            lock.acquire()
+            Timer(0.3, lock.release).start()
+            raise TimeIsOver("its time is over")
+        assert [run.exit_code for run in desk.store.runs.all()] == [5]
 
 
 def test_what_no_wait_of_ours_notices_is_interrupted(tmp_path, line, monkeypatch):

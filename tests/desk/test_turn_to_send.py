@@ -23,6 +23,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from tradekit.base.locks import Lock
+sys.stdin.readline()
 with Lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -36,15 +37,27 @@ def world(tmp_path):
 
 
 @contextmanager
-def another_sender(desk):
-    """Another process has the account's submit lock."""
-    lock = str(desk.account_dir / "submit.lock")
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdin=-1, stdout=-1, text=True)
-    try:
+def held_by_another(lock):
+    """A process that takes the lock when it is told to, `taken()`, and keeps it to the end of the block."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=-1, stdout=-1, text=True)
+
+    def taken():
+        process.stdin.write("take\n")
+        process.stdin.flush()
         assert process.stdout.readline() == "held\n"
-        yield
+
+    try:
+        yield taken
     finally:
         process.communicate("go\n", timeout=60)
+
+
+@contextmanager
+def another_sender(desk):
+    """Another process has the account's submit lock."""
+    with held_by_another(desk.account_dir / "submit.lock") as taken:
+        taken()
+        yield
 
 
 def held(desk, until="09:37", **plan):

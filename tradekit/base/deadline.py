@@ -62,6 +62,14 @@ def finishing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def last_words(seconds: float) -> Iterator[None]:
+    """What has to be written down at the very end has `seconds` of its own, however little of the budget is left."""
+    outer, end = _budget.get(), _clock.monotonic() + seconds
+    with _set(Budget(max(outer.work, end), max(outer.finish, end))):
+        yield
+
+
 def left(seconds: float) -> float:
     """The shorter of `seconds` and what is left to work, never below 0."""
     end = _budget.get().work

@@ -96,7 +96,9 @@ class Lock:
         pid, command = holder(self.path)
         who = f"pid {pid} ({command})" if pid else "another process"
         after = f" after {wait_s:.3g} s" if wait_s else ""
-        raise Busy(f"{self.what}: {who} holds {self.path.name}{after}", "wait until it is done, or stop it")
+        busy = Busy(f"{self.what}: {who} holds {self.path.name}{after}", "wait until it is done, or stop it")
+        busy.no_time = not wait_s and self.wait_s > 0
+        raise busy
 
 
 class TwoQueues(Lock):

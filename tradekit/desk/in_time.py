@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol, TypeVar
 
+from tradekit.base import deadline
 from tradekit.base.deadline import over, within
 from tradekit.base.interrupts import OutOfTime, limited
 from tradekit.desk.desk import Desk
@@ -35,6 +36,13 @@ def budget(desk: Desk, command: str) -> AbstractContextManager[None]:
     return within(None if name is None else BEFORE_THE_ALARM * float(getattr(desk.settings.deadlines, name)))
 
 
+def last_words(desk: Desk, command: str) -> AbstractContextManager[None]:
+    """The time after all waits are over that writing down how the command ended may still take."""
+    name = class_of(command)
+    share = 1 - BEFORE_THE_ALARM
+    return nullcontext() if name is None else deadline.last_words(share * getattr(desk.settings.deadlines, name))
+
+
 @contextmanager
 def bounded(desk: Desk, command: str, *, alarm: bool = True) -> Iterator[None]:
     """Give a command, or a pass of a loop, its time. Raises TimeIsOver (5) naming what is left, after an alert.
@@ -58,8 +66,8 @@ def bounded(desk: Desk, command: str, *, alarm: bool = True) -> Iterator[None]:
             if isinstance(end, OutOfTime) and name in ("exits", "liquidate"):
                 _all_that_is_held(desk)  # interrupted anywhere: nobody counted what was reached
             raise _ran_out(desk, command, name, seconds) from end
-        except UpstreamError as problem:
-            if desk.left:
+        except (UpstreamError, Busy) as problem:
+            if desk.left or (isinstance(problem, Busy) and problem.no_time):
                 raise _ran_out(desk, command, name, seconds) from problem
             raise
         if desk.left:
@@ -84,7 +92,11 @@ def one_symbol(desk: Desk, symbol: str) -> Iterator[None]:
         _say(desk, symbol, problem)
     except TimeIsOver:
         _note_left(desk, symbol)
-    except (StoreError, Busy, UsageError):
+    except Busy as busy:
+        if not busy.no_time:
+            raise
+        _note_left(desk, symbol)
+    except (StoreError, UsageError):
         raise
     except Exception as problem:
         _say(desk, symbol, problem)

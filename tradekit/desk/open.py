@@ -25,9 +25,9 @@ from tradekit.desk.by_hand import LEAVING, positions_left
 from tradekit.desk.desk import Desk, print_stderr
 from tradekit.desk.dry import DryBroker
 from tradekit.desk.events import alert, alert_once
-from tradekit.desk.in_time import bounded, budget
+from tradekit.desk.in_time import bounded, budget, last_words
 from tradekit.desk.logins import warn_of_logins
-from tradekit.errors import ConfigError, StoreError, TradekitError, UsageError
+from tradekit.errors import Busy, ConfigError, StoreError, TradekitError, UsageError
 from tradekit.ids import run_id
 from tradekit.model import Run, Side
 from tradekit.money import dec
@@ -467,18 +467,21 @@ def recorded_run(desk: Desk, command: str, argv: str = "") -> Iterator[Run]:
             raise
         finally:
             if run is not None:
-                with shielded(), _unless_told(code):
+                with shielded(), _unless_told(code), last_words(desk, command):
                     desk.store.runs.finish(run.id, desk.clock.now(), code, dict(desk.counts))
             desk.run = None
 
 
 @contextmanager
 def _unless_told(code: int) -> Iterator[None]:
-    """A store that failed once is not reported twice: the first error says more than that its row stays open."""
+    """What ended the command says more than that its row stays open: a store that failed twice, a lock at the end."""
     try:
         yield
     except StoreError:
         if code != StoreError.code:
+            raise
+    except Busy:
+        if not code:
             raise
 
 
