@@ -64,6 +64,16 @@ def test_a_universe_cannot_multiply_its_symbols():
         universe_from(text, yaml_text.Path("universe.yaml"))
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("large: [" + "[" * 300 + "]" * 300 + "]", "a list or a mapping is no symbol"),
+    ("? [large]\n: [AAPL]", "a cap class must be a word"),
+    ("large: [{symbol: AAPL, [sector]: tech}]", "AAPL: a key must be a word"),
+])  # fmt: skip
+def test_what_is_no_word_in_a_universe_is_told(text, said):
+    with pytest.raises(ConfigError, match=said):
+        universe_from(text, yaml_text.Path("universe.yaml"))
+
+
 def test_large_and_deep_is_not_yet_too_much():
     rows = "".join(f"  - {{symbol: S{i}, sector: technology, kind: etf}}\n" for i in range(6000))
     assert len(universe_from("large:\n" + rows, yaml_text.Path("universe.yaml"))) == 6000

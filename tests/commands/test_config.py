@@ -66,6 +66,9 @@ def test_a_value_that_does_not_fit_changes_nothing(words, line, new_desk):
     ("scan.strategies", "[momentun]", "did you mean momentum?"),
     ("scan.buy_types", "[dusk]", "(one of open, midday, close)"),
     ("strategies", "{momentum: {surges: 2}}", "there is no setting 'surges'"),
+    ("providers.x", "{client_id: a, type: schwap}", "one of schwab, tradestation"),
+    ("notify.events", "{alert.haltd: true}", "no events of kind alert.haltd"),
+    ("bot.settable", "[desk.broker]", "'desk.broker' may not be changed by chat"),
     ("risk.flatten_on", "[draw-down]", "did you mean drawdown?"),
     ("risk.regime", "{sideway: 1}", "known: up, sideways, down, dead"),
     ("risk.restricted", "[aapl]", "'aapl' is not a symbol"),
@@ -84,6 +87,7 @@ def test_a_value_that_the_desk_could_not_open_with_is_refused(key, value, said, 
 @pytest.mark.parametrize(("key", "value"), [
     ("desk.calendar", "XTKS"), ("scan.strategies", "[market-on-open]"), ("risk.flatten_on", "[drawdown]"),
     ("risk.regime", "{up: 3}"), ("desk.broker", "paper"),
+    ("providers.x", "{client_id: a}"), ("notify.events", "{alert.halt: false}"),
     ("risk.restricted", "[BRK.B, BTC-USD]"), ("desk.currency", "USD"),
 ])  # fmt: skip
 def test_what_a_desk_can_open_with_is_taken(key, value, line, new_desk):

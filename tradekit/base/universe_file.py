@@ -32,6 +32,10 @@ def universe_from(text: str, path: Path) -> dict[str, Symbol]:
         problems.append(Problem(f"{path.name}:1", "the file is not a mapping of cap classes", 1))
     elif node is not None and node.id == "mapping":
         for cap, members in node.value:
+            if cap.id != "scalar":
+                line = cap.start_mark.line + 1
+                problems.append(Problem(f"{path.name}:{line}", "a cap class must be a word", line))
+                continue
             for name, facts, line in _members(members):
                 _add_symbol(found, cap.value, name, facts, f"{path.name}:{line}", line, problems)
     if problems:
@@ -80,7 +84,8 @@ def _add_symbol(
 
     if not isinstance(name, str) or not SYMBOL.fullmatch(name):
         upper = name.upper() if isinstance(name, str) else ""
-        wrong(f"{name!r} is no symbol" + (f", did you mean {upper}?" if upper and SYMBOL.fullmatch(upper) else ""))
+        shown = repr(name) if isinstance(name, str) else "a list or a mapping"
+        wrong(f"{shown} is no symbol" + (f", did you mean {upper}?" if upper and SYMBOL.fullmatch(upper) else ""))
         return
     if name in found:
         wrong(f"{name} is there twice, also under {found[name].cap}")
@@ -88,7 +93,9 @@ def _add_symbol(
     known = {"sector": "sector", "kind": "kind", "from": "since", "to": "until", "symbol": "symbol"}
     values = {}
     for key, value in facts.value if facts is not None and facts.id == "mapping" else []:
-        if key.value not in known:
+        if key.id != "scalar":
+            wrong(f"{name}: a key must be a word")
+        elif key.value not in known:
             from difflib import get_close_matches
 
             close = get_close_matches(key.value, list(known), n=1)

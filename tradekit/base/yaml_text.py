@@ -16,7 +16,7 @@ from tradekit.errors import ConfigError
 LARGEST = 4_000_000  # bytes of a file: some 50,000 symbols with all that can be said of them
 DEEPEST = 50  # levels of nesting; desk.yaml has six
 MOST_VALUES = 1_000_000  # once all aliases are written out
-SHALLOW = 5_000  # brackets that cannot nest too deep for a parser in C that recurses, whatever they are
+SHALLOW = 2_500  # brackets that cannot nest too deep for a parser in C that recurses (it bears 20,000)
 
 Keys = tuple[str | int, ...]
 Node = Any  # a yaml.nodes.Node: PyYAML's stubs know neither `id` nor what a C loader gives

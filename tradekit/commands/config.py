@@ -134,6 +134,19 @@ def check_opens(desk: "Path", key: str, settings: "Settings") -> None:
 
         for name in settings.scan.strategies:
             build(name, settings.strategies.get(name, {}), settings.strategy_defaults())
+    if says("providers"):
+        from tradekit.tokens.provider import check_type
+
+        for name, provider in settings.providers.items():
+            check_type(name, provider)
+    if says("notify"):
+        from tradekit.desk.notify import check_kinds
+
+        check_kinds(settings.notify, "desk.yaml")
+    if says("bot.settable"):
+        from tradekit.bot.acts import check_settable
+
+        check_settable(settings, lambda *keys: "desk.yaml")
     if says("schedule") and settings.schedule is not None:
         from tradekit.desk.steps import parse
         from tradekit.schedule import parse as parse_schedule

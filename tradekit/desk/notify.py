@@ -7,7 +7,7 @@ import msgspec
 
 from tradekit.base.logs import redact
 from tradekit.base.secrets import secret
-from tradekit.config import ChannelSettings
+from tradekit.config import ChannelSettings, NotifySettings
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import alert, alert_once
 from tradekit.errors import ConfigError, TradekitError
@@ -52,10 +52,14 @@ def notify(desk: Desk, *, secrets: Secret | None = None) -> list[Delivery]:
 
 def checked(desk: Desk) -> None:
     """Raises ConfigError for kinds that do not exist: a misspelt switch would be silence."""
-    said = desk.settings.notify
+    check_kinds(desk.settings.notify, desk.place("notify"))
+
+
+def check_kinds(said: NotifySettings, where: str) -> None:
+    """The same for settings that stand at `where` (`desk.yaml:41`)."""
     named = [*said.events, *said.urgent, *(kind for channel in said.channels.values() for kind in channel.only)]
     if wrong := unknown(named):
-        raise ConfigError(f"{desk.place('notify')}: notify: no events of kind {', '.join(wrong)}", "see docs/notify.md")
+        raise ConfigError(f"{where}: notify: no events of kind {', '.join(wrong)}", "see docs/notify.md")
 
 
 def pairs(desk: Desk, outbox: Outbox) -> Iterator[tuple[str, Event]]:

@@ -162,9 +162,8 @@ BUILT_IN: dict[str, tuple[type[Provider], dict[str, Any]]] = {
 
 def provider_from(name: str, settings: ProviderSettings) -> Provider:
     """The provider that desk.yaml describes under `providers.NAME`. Raises ConfigError for what is missing."""
+    check_type(name, settings)
     kind = settings.type or name
-    if settings.type is not None and settings.type not in BUILT_IN:
-        raise ConfigError(f"providers.{name}.type: {settings.type} is not built in", f"one of {', '.join(BUILT_IN)}")
     made, facts = BUILT_IN.get(kind, (Provider, {}))
     own = {key: getattr(settings, key) for key in settings.__struct_fields__}
     own = {key: value for key, value in own.items() if value is not UNSET and (value is not None or key == "login_s")}
@@ -181,6 +180,12 @@ def provider_from(name: str, settings: ProviderSettings) -> Provider:
     if "retry_lost" not in fields:
         fields = {**fields, "retry_lost": not fields.get("one_use", True)}
     return made(**fields)
+
+
+def check_type(name: str, settings: ProviderSettings) -> None:
+    """ConfigError for a `type` that is not built in; it names those that are."""
+    if settings.type is not None and settings.type not in BUILT_IN:
+        raise ConfigError(f"providers.{name}.type: {settings.type} is not built in", f"one of {', '.join(BUILT_IN)}")
 
 
 def _check_url(key: str, url: str) -> None:
