@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from tradekit.model import Session
 
+ASKED = 256  # moments whose day is remembered
+
 
 class Calendar(Protocol):
     """Which sessions there are. Days are the exchange's dates, times are aware UTC."""
@@ -59,17 +61,18 @@ class ExchangeCalendar:
         self._sessions = sorted(sessions)
         self._days = [session.day for session in self._sessions]
         self._zone = ZoneInfo(zone)
-        self._asked: tuple[datetime, date] = (datetime.min.replace(tzinfo=UTC), date.min)  # the last time, and its day
+        self._asked: dict[datetime, date] = {}  # a pass asks for the same few moments thousands of times
 
     @property
     def zone(self) -> ZoneInfo:
         return self._zone
 
     def day(self, at: datetime) -> date:
-        asked, found = self._asked
-        if at != asked:  # a pass asks for the same moment thousands of times
-            found = at.astimezone(self._zone).date()
-            self._asked = at, found
+        found = self._asked.get(at)
+        if found is None:
+            if len(self._asked) >= ASKED:
+                self._asked.clear()
+            found = self._asked[at] = at.astimezone(self._zone).date()
         return found
 
     def on(self, day: date) -> Session | None:

@@ -132,6 +132,9 @@ def test_the_words_of_orders(store):
     assert store.orders.by_client_id("?") is None
     assert [o.id for o in store.orders.for_position("p")] == ["3"]
     assert [o.id for o in store.orders.created_since(at(2))] == ["2", "3"]
+    store.orders.add(make_order(id="4", side="sell", symbol="AAPL", created_at=at(4), position_id="p"))
+    assert [o.id for o in store.orders.created_since(at(2), "entry")] == ["2", "3"]
+    assert [o.id for o in store.orders.created_since(at(2), "exit")] == ["4"]
 
 
 def test_orders_as_of_a_time(store):

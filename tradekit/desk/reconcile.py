@@ -110,8 +110,8 @@ def caught_up(desk: Desk, *, always: bool = False) -> CaughtUp:
 
 def loose_ends(desk: Desk) -> bool:
     """Whether an entry ended unfilled so lately that the venue may still report a fill of it."""
-    recent = desk.store.orders.created_since(desk.clock.now() - LATE)
-    return any(order.purpose == "entry" and order.status in ("cancelled", "expired") for order in recent)
+    recent = desk.store.orders.created_since(desk.clock.now() - LATE, "entry")
+    return any(order.status in ("cancelled", "expired") for order in recent)
 
 
 def pin_account(desk: Desk) -> BrokerAccount:

@@ -138,7 +138,7 @@ def streak_of_rejects(desk: Desk) -> int:
     from tradekit.risk.auto_halts import reject_streak
 
     since = _resumed(desk, "reject-streak") or desk.clock.now() - timedelta(days=30)
-    return reject_streak(order.status for order in desk.store.orders.created_since(since) if order.purpose == "entry")
+    return reject_streak(order.status for order in desk.store.orders.created_since(since, "entry"))
 
 
 def _resumed(desk: Desk, kind: str) -> datetime | None:
@@ -251,8 +251,7 @@ def risk_book(
         entries_this_scan=entries_this_scan,
         recent_entry_orders=[
             (order.created_at, order.symbol)
-            for order in desk.store.orders.created_since(now - timedelta(days=1))
-            if order.purpose == "entry"
+            for order in desk.store.orders.created_since(now - timedelta(days=1), "entry")
         ],
         loss_streak=streak_of_losses(desk),
         reject_streak=streak_of_rejects(desk),

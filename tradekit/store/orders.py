@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tradekit.errors import Refused, StoreError, UsageError
-from tradekit.model import FINAL_STATUSES, LIVE_STATUSES, Order
+from tradekit.model import FINAL_STATUSES, LIVE_STATUSES, Order, Purpose
 from tradekit.money import real, wire
 from tradekit.store.rows import codec, time_text
 from tradekit.store.table import Table
@@ -166,9 +166,11 @@ class Orders(Table[Order]):
         sql = f"SELECT count(*) FROM orders WHERE (decision_id = ? OR position_id = ?) AND purpose = ? AND {_FINAL}"
         return int(self._db.value(sql, [subject_id, subject_id, purpose]))
 
-    def created_since(self, at: datetime) -> list[Order]:
-        """Orders that were written down at or after `at`."""
-        return self._where("created_at >= ?", [time_text(at)])
+    def created_since(self, at: datetime, purpose: Purpose | None = None) -> list[Order]:
+        """Orders (of a purpose) that were written down at or after `at`."""
+        if purpose is None:
+            return self._where("created_at >= ?", [time_text(at)])
+        return self._where("created_at >= ? AND purpose = ?", [time_text(at), purpose])
 
     def change(self, id: str, **fields: Any) -> Order:
         """Change fields of an order and return it as it is then.
