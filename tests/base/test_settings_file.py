@@ -14,6 +14,7 @@ from tradekit.base.yaml_text import quoted, yaml_value
 from tradekit.commands.init import PRESETS
 from tradekit.config import Settings, Symbol
 from tradekit.errors import ConfigError
+from tradekit.risk.regime import POSITIONS
 from tradekit.schedule import default_schedule
 from tradekit.schedule import parse as parse_schedule
 
@@ -40,6 +41,10 @@ def said(text, environ=None):
 def test_yaml_without_surprises(text, value):
     assert yaml_value(text) == value
     assert type(yaml_value(text)) is type(value)
+
+
+def test_the_regimes_that_may_be_named_are_those_that_the_rule_knows():
+    assert set(settings_file.REGIMES) == set(POSITIONS) == set(Settings().risk.regime)
 
 
 def test_an_empty_file_is_all_defaults():

@@ -73,6 +73,7 @@ def test_a_value_that_does_not_fit_changes_nothing(words, line, new_desk):
     ("risk.regime", "{sideway: 1}", "known: up, sideways, down, dead"),
     ("risk.restricted", "[aapl]", "'aapl' is not a symbol"),
     ("paper.fees", "[{kind: sec, since: soon, rate: 0.1, per: share}]", "'soon' is no date"),
+    ("paper.fees", "[{kind: sec, since: '20260404', rate: 0.1, per: share}]", "'20260404' is no date"),
 ])  # fmt: skip
 def test_a_value_that_the_desk_could_not_open_with_is_refused(key, value, said, line, new_desk):
     """`desk.broker alpaca` was taken, and from then on nothing but exits ran."""

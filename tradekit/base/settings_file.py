@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from tradekit.base.settings_cache import remember, remembered
-from tradekit.base.universe_file import SYMBOL, load_universe, universe_from
+from tradekit.base.universe_file import SYMBOL, is_date, load_universe, universe_from
 from tradekit.base.yaml_text import Keys, Problem, changed, dotted, kind_of, listing, parse, read_text, yaml_value
 from tradekit.config import Settings
 from tradekit.errors import ConfigError
@@ -238,7 +238,6 @@ def _worded(message: str, value: Any) -> str:
 
 def misfits(s: Settings) -> Iterator[tuple[Keys, str]]:
     """What is wrong between keys that are right each for itself."""
-    from datetime import date
     from zoneinfo import ZoneInfo
 
     try:
@@ -259,9 +258,7 @@ def misfits(s: Settings) -> Iterator[tuple[Keys, str]]:
     if Path(s.market.bars).name in ("desk.db", "paper.db", ""):
         yield ("market", "bars"), f"{s.market.bars!r} is not a file for bars"
     for i, fee in enumerate(s.paper.fees or ()):
-        try:
-            date.fromisoformat(fee.since)
-        except ValueError:
+        if not is_date(fee.since):
             yield ("paper", "fees", i, "since"), f"{fee.since!r} is no date; write 2026-04-04"
     for regime in s.risk.regime:
         if regime not in REGIMES:

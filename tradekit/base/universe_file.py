@@ -102,14 +102,15 @@ def _add_symbol(
             wrong(f"{name}: no such key {key.value}" + (f", did you mean {close[0]}?" if close else ""))
         elif value.id != "scalar":
             wrong(f"{name}: {key.value} must be one word")
-        elif key.value in ("from", "to") and not _is_date(value.value):
+        elif key.value in ("from", "to") and not is_date(value.value):
             wrong(f"{name}: {key.value}: {value.value!r} is no date like 2026-02-13")
         else:
             values[known[key.value]] = value.value
     found[name] = Symbol(**{**values, "symbol": name, "cap": cap})
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Is it a date as 2026-02-13, which sorts as text?"""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
