@@ -321,7 +321,7 @@ class NotifySettings(Section, frozen=True):
     urgent: list[str] = field(
         default_factory=lambda: [
             "alert.unprotected", "alert.exit-by-hand", "alert.exit-failed", "alert.exits-blind", "alert.exits-failing",
-            "alert.still-open", "alert.stop-stuck", "alert.child-broken", "alert.halt",
+            "alert.untraded", "alert.still-open", "alert.stop-stuck", "alert.child-broken", "alert.halt",
         ]
     )  # fmt: skip
     every_s: Positive = 10.0  # how often the supervisor's notifier looks

@@ -3,6 +3,7 @@
 faults 4.2, "Split 10:1, reverse 1:100, symbol change, delisting".
 """
 
+import json
 from datetime import timedelta
 from decimal import Decimal as D
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.desk.venues import alerts, buy, writes
 from tests.desk.world import DAY, NO_COSTS, World, at, passes
+from tests.make import make_decision
 from tests.sim.serving import serve_desk
 from tradekit.clock import ManualClock, iso
 from tradekit.desk.claims import claim
@@ -154,6 +156,49 @@ def test_delisted_shares_that_stay_are_tried_with_pauses_and_stay_loud(held):
     assert desk.store.positions.open_for("AAA").qty == D(99)
     assert alerts(desk, "unprotected") != []  # no stop rests any more
     assert all(order.error for order in desk.store.orders.all() if order.status == "rejected")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_delisted_shares_that_stay_were_an_alert_every_few_minutes(held, line, asked):
+    """BBB trades on Monday until 10:23, so prices come; AAA has none since Friday. Then a second day of it."""
+    desk, venue = held
+    desk.universe = {"AAA": None, "BBB": None}
+    venue.control("delist", symbol="AAA")
+    (position,) = desk.store.positions.open()
+    if asked:
+        row = make_decision(action="CLOSE", symbol="AAA", position_id=position.id, expires_at=None, at=monday("09:31"))
+        desk.store.decisions.add(row)
+    desk.clock.set(monday("09:31"))
+    for _ in range(60):
+        later(desk, 60)
+    assert sorted(event.kind for event in desk.store.events.alerts()) == ["alert.stale-data", "alert.untraded"]
+    (said,) = alerts(desk, "untraded")
+    assert "AAA: nothing has traded since 2026-02-13" in said.data["message"]
+    assert "is not tradable" in said.data["message"] and "tradekit release AAA" in said.data["message"]
+    refused = [order for order in desk.store.orders.all() if order.status == "rejected"]
+    assert len(refused) > 10  # it is tried all the same
+    done = line("-C", desk.path, "status", "--json", env={"TRADEKIT_CLOCK": iso(monday("10:40"))})
+    assert json.loads(done.stdout)["alerts"] == {"stale-data": 1, "untraded": 1}
+    World.add(type("Path", (), {"path": desk.path})(), "BBB", [94] * 60, day=DAY + MONDAY + timedelta(days=1))
+    desk.__dict__.pop("market", None)
+    desk.clock.set(monday("09:36") + timedelta(days=1))
+    for _ in range(10):
+        later(desk, 60)
+    assert len(alerts(desk, "untraded")) == len(alerts(desk, "stale-data")) == 2 == len(desk.store.events.alerts()) / 2
+
+
+def test_without_any_price_of_the_session_it_stays_loud(held):
+    """Nothing says that AAA is gone: it may be the prices that are missing."""
+    desk, venue = held
+    venue.control("delist", symbol="AAA")
+    desk.clock.set(monday("09:31"))
+    for _ in range(20):
+        later(desk, 60)
+    assert alerts(desk, "untraded") == [] and len(alerts(desk, "unprotected")) == 3
+    desk.universe = {"BBB": None}
+    for _ in range(20):
+        later(desk, 60)
+    assert len(alerts(desk, "untraded")) == 1 and len(alerts(desk, "unprotected")) == 3
 
 
 def test_resume_says_that_they_were_sold_by_hand(held):

@@ -5,12 +5,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradekit.desk.desk import Desk
-from tradekit.desk.events import alert, alert_once, event
+from tradekit.desk.events import alert_once, event
 from tradekit.desk.pauses import paused
 from tradekit.desk.plans import plan_of
 from tradekit.desk.sell import sell, working_exit
 from tradekit.exits import closing_step
 from tradekit.model import Order, Position
+
+HALF_A_DAY_S = 43200  # a sale for the open that the venue refuses again and again is one evening
 
 
 class Why(NamedTuple):
@@ -93,12 +95,13 @@ def _at_next_open(desk: Desk, position: Position, why: Why) -> Order | None:
     """The session is over and it is still here: say so, and queue it for the next open."""
     order = _sell(desk, position, why, on_open=True)
     if order is not None:
-        alert(
+        alert_once(
             desk,
             "held-overnight",
             f"{position.symbol}: {position.qty} shares of a day trade are held overnight",
             symbol=position.symbol,
             ref=position.id,
+            every_s=HALF_A_DAY_S,
         )
     return order
 

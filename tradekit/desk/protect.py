@@ -16,6 +16,7 @@ from tradekit.desk.orders import new_order, replacing, send, taken_back
 from tradekit.desk.plans import plan_of, protect_price
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import fresh_limit_s, in_hours, quote
+from tradekit.desk.untraded import told_untraded
 from tradekit.desk.venue import look
 from tradekit.exits import protect_reason
 from tradekit.model import Mark, Order, Position
@@ -158,6 +159,8 @@ def refused_last(orders: Sequence[Order], refused: Callable[[Order], bool]) -> l
 
 
 def _stay_loud(desk: Desk, position: Position, refused: Order) -> None:
+    if told_untraded(desk, position, refused):
+        return
     message = f"{position.symbol}: no stop rests at the venue: {refused.error}"
     every_s = desk.settings.exits.unprotected_every_s
     alert_once(desk, "unprotected", message, symbol=position.symbol, ref=position.id, every_s=every_s)

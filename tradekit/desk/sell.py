@@ -16,6 +16,7 @@ from tradekit.desk.orders import new_order, refresh, replacing, send, taken_back
 from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import in_hours, quote
 from tradekit.desk.protect import live_protection, protect, refused_last
+from tradekit.desk.untraded import told_untraded
 from tradekit.desk.venue import look
 from tradekit.errors import AuthError, BrokerError, UpstreamError, UsageError
 from tradekit.model import Order, OrderType, Position, Purpose, Tif
@@ -237,7 +238,8 @@ def _keep_safe(desk: Desk, position: Position, refused: Order | None) -> None:
     if refused is not None:
         event(desk, "exit.failed", symbol=position.symbol, ref=refused.id, error=refused.error)
         message = f"{position.symbol}: the venue refused {refused.id}: {refused.error}"
-        alert_once(desk, "exit-failed", message, ref=position.id, every_s=600)
+        if not told_untraded(desk, position, refused):
+            alert_once(desk, "exit-failed", message, ref=position.id, every_s=600)
     _put_back(desk, position)
 
 

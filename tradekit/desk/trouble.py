@@ -9,6 +9,7 @@ from tradekit.desk.halts import raise_automatic_halts
 from tradekit.desk.prices import in_hours, is_stale, quote
 from tradekit.desk.reconcile import CaughtUp, caught_up
 from tradekit.desk.state import measured
+from tradekit.desk.untraded import DAY_S, untraded_since
 from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.model import Position
 
@@ -50,4 +51,5 @@ def warn_stale(desk: Desk, position: Position) -> None:
     age = (desk.clock.now() - seen.at).total_seconds()
     if age > desk.settings.exits.quiet_s and is_stale(desk, seen):
         message = f"{position.symbol}: the last price is {age / 60:.0f} minutes old; its price rules see nothing new"
-        alert_once(desk, "stale-data", message, symbol=position.symbol, ref=position.id, every_s=1800)
+        every_s = 1800 if untraded_since(desk, position.symbol) is None else DAY_S
+        alert_once(desk, "stale-data", message, symbol=position.symbol, ref=position.id, every_s=every_s)

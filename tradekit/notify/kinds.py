@@ -89,6 +89,9 @@ ALERTS: dict[str, Advice] = {
     "unprotected": Advice(
         "a position has no live stop at the venue", "`tradekit positions`; the next pass tries again"
     ),
+    "untraded": Advice(
+        "a held symbol does not trade any more", "`tradekit quote SYMBOL`; delisted: `tradekit release SYMBOL`"
+    ),
 }
 OTHERS: dict[str, bool] = {  # kinds that are no alerts, and whether they are told without being asked for
     "bot.act": True,
