@@ -258,12 +258,17 @@ class Market:
 
     def last(self, symbol: str, at: datetime) -> PriceBar | None:
         """The last bar of any hours whose end is at or before `at`; a daily one only of a later session."""
+        found = self._last(symbol, at)
+        return found[0] if found else None
+
+    def _last(self, symbol: str, at: datetime) -> tuple[PriceBar, str | None] | None:
+        """The last bar, and its source."""
         self._look(at)
         at_s, today = at.timestamp(), self.calendar.day(at)
         bars = self._day(symbol, today)
         n = bars.visible(at_s) if bars else 0
         if bars and n:
-            return bars.bar(n - 1)
+            return bars.bar(n - 1), bars.source
         daily = self._last_daily(symbol, at)
         known = self._sessions_of(symbol)
         for day in reversed(known[: bisect_left(known, today.isoformat())]):
@@ -272,8 +277,8 @@ class Market:
             bars = self._day(symbol, date.fromisoformat(day))
             n = bars.visible(at_s) if bars else 0
             if bars and n:
-                return bars.bar(n - 1)
-        return daily[1] if daily else None
+                return bars.bar(n - 1), bars.source
+        return (daily[1], self.daily_source(symbol, daily[0] + timedelta(days=1))) if daily else None
 
     def at_close(self, symbol: str, session: Session) -> PriceBar | None:
         """`last` at the close of a session that is over; remembered while the bar file stays as it is."""
@@ -353,7 +358,7 @@ class Market:
             return found
 
     def _quote(self, symbol: str, at: datetime) -> Quote | None:
-        bar = self.last(symbol, at)
+        bar, source = self._last(symbol, at) or (None, None)
         if bar is None or not bar.close > 0:
             return None
         last = dec(bar.close)
@@ -365,17 +370,10 @@ class Market:
             ask=wire(last + half),
             last=wire(last),
             last_at=bar.end,
-            source=self._source_of(bar) or "file",
+            source=source or "file",
             assumed=True,
             age_s=(at - bar.end).total_seconds(),
         )
-
-    def _source_of(self, bar: PriceBar) -> str | None:
-        day = self.calendar.day(bar.start)
-        bars = self._day(bar.symbol, day)
-        if bars and bars.seconds == (bar.end - bar.start).total_seconds():
-            return bars.source
-        return self.daily_source(bar.symbol, day + timedelta(days=1))
 
     # --- daily
 
