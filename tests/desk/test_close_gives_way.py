@@ -14,6 +14,7 @@ from tests.desk.venues import Fake, alerts, buy
 from tests.desk.world import DAY, World, at, passes
 from tests.make import make_decision
 from tradekit.desk.enter import EnterOptions, enter
+from tradekit.desk.extended import bound_of
 from tradekit.desk.liquidate import LiquidateOptions, liquidate
 from tradekit.desk.monitor_exits import monitor_exits
 from tradekit.desk.operate import cancel
@@ -141,3 +142,5 @@ def test_what_liquidate_could_not_send_keeps_its_largest_discount(desk):
     del fake.positions
     watch(desk, "08:25")
     assert [order.limit_price for order in sales(desk)] == [D("99.49"), D("98.99"), D("98.79")]
+    (position,) = desk.store.positions.open()
+    assert (bound_of(desk, position, "decision"), bound_of(desk, position, "hard-stop")) == (0.012, None)

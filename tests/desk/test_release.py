@@ -2,14 +2,16 @@
 
 import json
 
+import msgspec
 import pytest
 
+from tests.desk.test_turn_to_send import another_sender
 from tests.desk.venues import Fake, buy
 from tests.desk.world import NO_COSTS, World, at, passes
 from tradekit.clock import iso
 from tradekit.desk.monitor_exits import monitor_exits
 from tradekit.desk.ownership import release
-from tradekit.errors import BrokerError, UsageError
+from tradekit.errors import BrokerError, Busy, UsageError
 from tradekit.store import open_store
 
 
@@ -86,6 +88,17 @@ def test_a_stop_that_filled_first_is_said(world):
             release(desk, "AAA")
         assert desk.store.positions.open() == []
         assert [trade.exit_reason for trade in desk.store.trades.all()] == ["hard-stop"]
+
+
+def test_while_another_process_sends_nothing_is_begun(world):
+    with world.desk("09:38:30") as desk:
+        (stop,) = desk.store.orders.live()
+        desk.settings = msgspec.structs.replace(
+            desk.settings, exits=msgspec.structs.replace(desk.settings.exits, submit_wait_s=0.2)
+        )
+        with another_sender(desk), pytest.raises(Busy):
+            release(desk, "AAA")
+        assert desk.store.orders.live() == [stop] and desk.store.meta.under("releasing:") == {}
 
 
 def test_a_dry_run_shows_it(world, line):

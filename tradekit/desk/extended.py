@@ -20,22 +20,20 @@ def nothing_trades(desk: Desk) -> bool:
 
 
 def discount_now(desk: Desk, position: Position, most: float | None = None) -> float:
-    """How far under the bid the next limit goes: one step more than the last, at most `most` as in `at_most`."""
+    """How far under the bid the next limit goes: one step more than the last, `most` (or the setting) at the most."""
     step = desk.settings.exits.limit_offset
-    return min(step * (tries(desk, position) + 1), at_most(desk, position, most))
-
-
-def at_most(desk: Desk, position: Position, most: float | None = None) -> float:
-    """The largest discount, a fraction: `most`, else what the operator who asked for the sale said, or the setting."""
-    if most is not None:
-        return most
-    kept = desk.store.meta.get(f"max-discount:{position.id}")
-    return desk.settings.exits.max_discount if kept is None else float(kept)
+    return min(step * (tries(desk, position) + 1), desk.settings.exits.max_discount if most is None else most)
 
 
 def keep_bound(desk: Desk, position: Position, most: float | None) -> None:
-    """Whoever goes on with this sale later gives way no further either."""
+    """The CLOSE that goes on with an operator's sale gives way no further than that; None: than the setting."""
     desk.store.meta.set(f"max-discount:{position.id}", None if most is None else str(most))
+
+
+def bound_of(desk: Desk, position: Position, reason: str) -> float | None:
+    """The largest discount that was said for a sale with this reason, a fraction; None: nothing was."""
+    kept = desk.store.meta.get(f"max-discount:{position.id}") if reason == "decision" else None
+    return None if kept is None else float(kept)
 
 
 def tries(desk: Desk, position: Position) -> int:
@@ -49,7 +47,7 @@ def tries(desk: Desk, position: Position) -> int:
 
 def gives_way(desk: Desk, position: Position, working: Order, most: float | None = None) -> bool:
     """A limit of extended hours has waited its time while the symbol trades, and something better can take its place:
-    a limit that asks less, or the market once regular hours run. `most` as in `at_most`.
+    a limit that asks less (`most`, or the setting, at the most), or the market once regular hours run.
     """
     if not working.extended_hours or working.status in ("intended", "unknown"):
         return False
@@ -57,12 +55,14 @@ def gives_way(desk: Desk, position: Position, working: Order, most: float | None
     since = working.created_at if session is None else max(working.created_at, session.open)
     if now - since < timedelta(seconds=desk.settings.exits.reprice_s) or not trades_now(desk, position.symbol):
         return False
+    most = bound_of(desk, position, working.reason) if most is None else most
     return session is not None or has_room(desk, position, most)
 
 
 def has_room(desk: Desk, position: Position, most: float | None = None) -> bool:
     """The next limit would ask less than the last."""
-    return desk.settings.exits.limit_offset * tries(desk, position) < at_most(desk, position, most)
+    limit = desk.settings.exits.max_discount if most is None else most
+    return desk.settings.exits.limit_offset * tries(desk, position) < limit
 
 
 def trades_now(desk: Desk, symbol: str) -> bool:

@@ -13,7 +13,7 @@ from tradekit.desk.orders import cancel_and_wait
 from tradekit.desk.prices import in_hours
 from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.trouble import try_to_catch_up
-from tradekit.errors import BrokerError, UsageError
+from tradekit.errors import AuthError, BrokerError, UsageError
 from tradekit.ids import close_id
 from tradekit.model import Decision, Order, Position
 
@@ -178,7 +178,7 @@ def _close(desk: Desk, position: Position, options: LiquidateOptions) -> Order |
             on_open=options.at_open or not (in_hours(desk) or desk.broker.capabilities.extended_hours),
             discount=_at_most(desk, options),
         )
-    except BrokerError:
+    except (BrokerError, AuthError):
         if working_exit(desk, position) is None:
             keep_asking(desk, position, options.max_discount)
         raise

@@ -189,9 +189,9 @@ def release(desk: Desk, symbol: str, paid: Decimal | None = None) -> Position:
         return _paid_out(desk, symbol, paid)
     position = _managed(desk, symbol)
     _not_being_sold(desk, position)
-    let_go_until(desk, position, desk.clock.now() + timedelta(seconds=desk.settings.deadlines.other))
     with replacing(desk):
         _not_being_sold(desk, position)
+        let_go_until(desk, position, desk.clock.now() + timedelta(seconds=desk.settings.deadlines.other))
         _take_all_back(desk, symbol, "released")
         position = _still_held(desk, position)
         row = _row(desk, "release", symbol, position.qty, None)

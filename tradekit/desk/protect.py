@@ -78,7 +78,7 @@ def _place_at_once(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Orde
 
 def _place(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None:
     position = desk.store.positions.get(name)
-    if position is None or position.qty <= 0:
+    if position is None or position.qty <= 0 or _let_go(desk, position):
         return None
     refused = refusals(desk, position)
     if len(refused) >= desk.settings.exits.stop_tries:

@@ -10,7 +10,7 @@ from tradekit.base.deadline import finishing, over
 from tradekit.desk.desk import Desk
 from tradekit.desk.dust import is_dust
 from tradekit.desk.events import alert_once, event
-from tradekit.desk.extended import discount_now, nothing_trades
+from tradekit.desk.extended import bound_of, discount_now, nothing_trades
 from tradekit.desk.match import row_of
 from tradekit.desk.orders import new_order, refresh, replacing, send, taken_back
 from tradekit.desk.pretrade import sellable
@@ -80,6 +80,7 @@ def sell(
         return None  # still loud, tried again later
     on_open = on_open or (not on_close and nothing_trades(desk))
     limit = limit or (in_hours(desk) and len(refused) % 2 == 1)  # refused as a market order: the other kind
+    discount = bound_of(desk, position, reason) if discount is None else discount
     hour = Hour(limit=limit, on_open=on_open, on_close=on_close, discount=discount)
     facts = {"purpose": purpose, "reason": reason, "because": because, "trigger_at": trigger_at}
     with replacing(desk):
