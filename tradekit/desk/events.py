@@ -62,12 +62,19 @@ def alert_once(
     every_s: int = 3600,
     **data: Any,
 ) -> Event | None:
-    """Like `alert`, but a condition that lasts is repeated only every `every_s` seconds.
+    """Like `alert`, but a condition that lasts is repeated only every `every_s` seconds."""
+    if was_told(desk, kind, symbol=symbol, ref=ref, within_s=every_s):
+        return None
+    return alert(desk, kind, message, symbol=symbol, ref=ref, **data)
+
+
+def was_told(desk: Desk, kind: str, *, symbol: str | None, ref: str | None, within_s: int) -> bool:
+    """Whether an alert was given in the last `within_s` seconds.
 
     One from the future was said by a clock that was put back since: it silences nothing.
     """
     now = desk.clock.now()
-    for old in desk.store.events.alerts(now - timedelta(seconds=every_s)):
-        if old.at <= now and (old.kind, old.symbol, old.ref) == (f"alert.{kind}", symbol, ref):
-            return None
-    return alert(desk, kind, message, symbol=symbol, ref=ref, **data)
+    return any(
+        old.at <= now and (old.kind, old.symbol, old.ref) == (f"alert.{kind}", symbol, ref)
+        for old in desk.store.events.alerts(now - timedelta(seconds=within_s))
+    )

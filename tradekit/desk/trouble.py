@@ -4,7 +4,7 @@ from tradekit.base.deadline import share
 from tradekit.brokers.base import BrokerAccount
 from tradekit.desk.desk import Desk
 from tradekit.desk.drawdown import note_peak
-from tradekit.desk.events import alert_once
+from tradekit.desk.events import alert_once, was_told
 from tradekit.desk.halts import raise_automatic_halts
 from tradekit.desk.prices import in_hours, is_stale, quote
 from tradekit.desk.reconcile import CaughtUp, caught_up
@@ -50,6 +50,8 @@ def warn_stale(desk: Desk, position: Position) -> None:
         return
     age = (desk.clock.now() - seen.at).total_seconds()
     if age > desk.settings.exits.quiet_s and is_stale(desk, seen):
+        if was_told(desk, "stale-data", symbol=position.symbol, ref=position.id, within_s=1800):
+            return
         message = f"{position.symbol}: the last price is {age / 60:.0f} minutes old; its price rules see nothing new"
         every_s = 1800 if untraded_since(desk, position.symbol) is None else DAY_S
         alert_once(desk, "stale-data", message, symbol=position.symbol, ref=position.id, every_s=every_s)

@@ -13,7 +13,7 @@ from tradekit.desk.prices import quote
 from tradekit.model import Order, Position, Session
 
 DAY_S = 86400
-ASKED = 20  # symbols of the universe, until one has a price of the session
+ASKED = 20  # other symbols, until one has a price of the session
 
 
 def told_untraded(desk: Desk, position: Position, refused: Order) -> bool:
@@ -50,7 +50,7 @@ def _begun(desk: Desk) -> Session | None:
 
 
 def _prices_come(desk: Desk, session: Session, symbol: str) -> bool:
-    others = (name for name in _others(desk) if name != symbol)
+    others = islice((name for name in _others(desk) if name != symbol), ASKED)
     return any((seen := quote(desk, name)) is not None and seen.at > session.open for name in others)
 
 
@@ -58,4 +58,4 @@ def _others(desk: Desk) -> Iterator[str]:
     if desk.settings.desk.benchmark is not None:
         yield desk.settings.desk.benchmark
     yield from (position.symbol for position in desk.store.positions.open())
-    yield from islice(desk.universe, ASKED)
+    yield from desk.universe
