@@ -184,8 +184,8 @@ class BrokerContract:
 
     def test_a_guard_is_taken_and_withdrawn(self, stage):
         broker, _ = stage
-        broker.guard("AAPL", D("99.50"))
-        broker.guard("AAPL", None)
+        broker.guard({"AAPL": D("99.50")})
+        broker.guard({"AAPL": None})
 
     def test_numbers_are_decimals(self, stage):
         broker, move = stage

@@ -101,7 +101,7 @@ def guarded(tmp_path, bars, level="99", **more):
     broker, clock = venue(tmp_path, bars, seconds=FIVE, holdings=HELD, **more)
     broker.submit(order("sell", qty=100, type="stop", stop_price="98", tif="gtc", id="stop"))
     if level:
-        broker.guard("AAPL", D(level))
+        broker.guard({"AAPL": D(level)})
     return broker, clock
 
 
@@ -122,7 +122,7 @@ def test_the_resting_stop_fills_when_the_guard_lies_lower_or_is_gone(tmp_path):
 def test_on_bars_as_short_as_the_pass_interval_a_guard_does_nothing(tmp_path):
     broker, clock = venue(tmp_path, [bar("9:35", 100.0, low=97.0)], holdings=HELD)
     broker.submit(order("sell", type="stop", stop_price="98", id="stop"))
-    broker.guard("AAPL", D(99))
+    broker.guard({"AAPL": D(99)})
     clock.set(at("9:40"))
     assert prices(broker) == [("P1", "97.95", 10, at("9:36"))]
 
@@ -134,11 +134,21 @@ def test_a_desk_that_does_not_answer_within_a_bar_loses_its_turn(tmp_path):
     assert prices(broker) == [("P1", "96.95", 100, at("9:40"))]
 
 
+def test_guards_of_many_are_told_at_once_and_those_not_named_stay(tmp_path):
+    bars = [five("9:35", 100.0), five("9:40", 100.0, low=97.0)]
+    broker, clock = guarded(tmp_path, bars, None)
+    broker.guard({"AAPL": D(99), "MSFT": D(50)})
+    clock.set(at("9:40"))
+    broker.guard({"MSFT": None})
+    clock.set(at("9:45"))
+    assert prices(broker) == []  # AAPL's stays
+
+
 def test_a_desk_that_is_alive_renews_its_guard(tmp_path):
     bars = [five("9:35", 100.0, low=97.0), five("9:40", 100.0, low=97.0)]
     broker, clock = guarded(tmp_path, bars)
     clock.set(at("9:40"))
-    broker.guard("AAPL", D(99))
+    broker.guard({"AAPL": D(99)})
     clock.set(at("9:45"))
     assert prices(broker) == []
 

@@ -558,5 +558,5 @@ class Remote:
     def cash_flows_since(self, since: datetime) -> Sequence[CashFlow]:
         return self._call("cash_flows_since", since)  # type: ignore[no-any-return]
 
-    def guard(self, symbol: str, level: Decimal | None) -> None:
-        self._call("guard", symbol, level)
+    def guard(self, levels: Mapping[str, Decimal | None]) -> None:
+        self._call("guard", levels)

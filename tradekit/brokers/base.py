@@ -4,7 +4,7 @@ Errors: OrderRejected (the venue said no), BrokerError (it did not answer: a fai
 empty list), AmbiguousSend (a submit whose outcome is unknown), AuthError.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
@@ -156,10 +156,10 @@ class Broker(Protocol):
 
     def cash_flows_since(self, since: datetime) -> Sequence[CashFlow]: ...
 
-    def guard(self, symbol: str, level: Decimal | None) -> None:
-        """The desk's own software stop for a position, None when it is gone.
+    def guard(self, levels: Mapping[str, Decimal | None]) -> None:
+        """The desk's own software stops by symbol, None where the position is gone; symbols not named stay.
 
-        A simulated venue judges it together with resting stops inside one long bar, highest first;
+        A simulated venue judges them together with resting stops inside one long bar, highest first;
         live venues do nothing.
         """
         ...

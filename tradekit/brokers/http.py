@@ -178,11 +178,12 @@ class HttpBroker:
         said = f": {refusal.message}" if refusal else ""
         raise BrokerError(f"{self.name} answered {answer.status} to DELETE {path}{said}", "tradekit orders")
 
-    def guard(self, symbol: str, level: Decimal | None) -> None:
+    def guard(self, levels: Mapping[str, Decimal | None]) -> None:
         """A simulated venue is told; others have no use for it."""
         if self._facts[1]:
-            body = {"level": None if level is None else format(level, "f")}
-            self._http.send("PUT", f"/v1/guards/{quote(symbol, safe='')}", body, urgent=True)
+            for symbol, level in levels.items():
+                body = {"level": None if level is None else format(level, "f")}
+                self._http.send("PUT", f"/v1/guards/{quote(symbol, safe='')}", body, urgent=True)
 
     # inside
 

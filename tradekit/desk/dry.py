@@ -1,6 +1,6 @@
 """The venue of a dry run: reads are real, orders and cancels go nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -93,5 +93,5 @@ class DryBroker:
     def cash_flows_since(self, since: datetime) -> Sequence[CashFlow]:
         return self._venue.cash_flows_since(since)
 
-    def guard(self, symbol: str, level: Decimal | None) -> None:
+    def guard(self, levels: Mapping[str, Decimal | None]) -> None:
         """A dry run guards nothing."""

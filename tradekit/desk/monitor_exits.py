@@ -1,6 +1,6 @@
 """One pass over the managed positions: catch up, mark, ask the exit rules, sell what they say, protect the rest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ from tradekit.desk.sell import sell, was_refused, working_exit
 from tradekit.desk.state import regime_now
 from tradekit.desk.triggered import escalate_triggered
 from tradekit.desk.trouble import count_the_day, try_to_catch_up, warn_stale
-from tradekit.errors import Busy, UpstreamError
+from tradekit.errors import Busy, StoreError, UpstreamError, UsageError
 from tradekit.exits import LEVELS, NO_STATE, advance, judge, judge_without_price, level_in_force
 from tradekit.exits.base import Bar, Found, Held, Plan, State
 from tradekit.model import Mark, Order, Position, PriceBar, Quote
@@ -309,22 +309,36 @@ def protect_all(desk: Desk, marks: dict[str, Mark]) -> list[Order]:
     live: dict[str, list[Order]] = {}
     for order in desk.store.orders.live():
         live.setdefault(order.symbol, []).append(order)
-    sold = []
+    sold, levels = [], {}
     for position in in_time(desk, desk.store.positions.open()):
         with one_symbol(desk, position.symbol):
             mark = marks.get(position.id) or desk.store.marks.get(position.id)
             sent = keep_protected(desk, position, mark, live.get(position.symbol, []))
             if sent is not None and sent.purpose != "protect":
                 sold.append(sent)
+            levels[position.symbol] = mark.stop_price if mark else None
+    tell_levels(desk, levels)
     return sold
 
 
+def tell_levels(desk: Desk, levels: Mapping[str, Decimal | None]) -> None:
+    """The desk's own levels, for a venue that simulates; what it was not told it is told at the next pass."""
+    try:
+        desk.broker.guard(levels)
+    except (StoreError, UsageError):
+        raise
+    except Exception as problem:
+        if isinstance(problem, Busy) and not problem.no_time:
+            raise
+        message = f"the venue was not told the desk's own levels: {type(problem).__name__}: {problem}"
+        alert_once(desk, "exits-failing", message, every_s=300)
+
+
 def keep_protected(desk: Desk, position: Position, mark: Mark | None, live: list[Order]) -> Order | None:
-    """A resting stop for a position that is not on its way out, and the desk's own level told to the venue."""
+    """A resting stop for a position that is not on its way out."""
     order = None
     if working_exit(desk, position, live) is None:
         order = protect(desk, position, mark, live)
-    desk.broker.guard(position.symbol, mark.stop_price if mark else None)
     warn_late(desk, position)
     warn_stale(desk, position)
     return order

@@ -199,7 +199,7 @@ def release(desk: Desk, symbol: str, paid: Decimal | None = None) -> Position:
             desk.store.book_adjustment(row)
             let_go_until(desk, position, None)
             event(desk, "release", symbol=symbol, ref=row.id, qty=str(position.qty))
-    desk.broker.guard(symbol, None)
+    desk.broker.guard({symbol: None})
     return position
 
 
@@ -227,7 +227,7 @@ def _paid_out(desk: Desk, symbol: str, paid: Decimal) -> Position:
         desk.store.book_adjustment(row)
         event(desk, "release", symbol=symbol, ref=row.id, qty=str(position.qty), paid=str(paid))
         back_again(desk, symbol)
-    desk.broker.guard(symbol, None)
+    desk.broker.guard({symbol: None})
     return position
 
 

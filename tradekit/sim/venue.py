@@ -263,7 +263,7 @@ class Venue:
                 return self._cancel(order_id, rules)
             case ("PUT", ["guards", symbol]):
                 level = _json(request).get("level")
-                self.account.guard(symbol, None if level is None else _number(level, "level"))
+                self.account.guard({symbol: None if level is None else _number(level, "level")})
                 return self._say({})
             case ("GET", ["cash-flows"]):
                 return self._rows([_flow(flow) for flow in self._flows(_since(params))])

@@ -197,23 +197,26 @@ class PaperBroker:
                 self._books.put_order(order)
             self._engine.changed = True
 
-    def guard(self, symbol: str, level: Decimal | None) -> None:
-        """The desk's software stop: inside a long bar it comes before resting stops that lie lower."""
-        wanted = None if level is None else Guard(level, False)
-        now = self._clock.now()
-        self._refresh(now)
-        if not self._behind(now) and self._engine.state.guards.get(symbol) == wanted:
-            return  # each position asks at each pass
+    def guard(self, levels: Mapping[str, Decimal | None]) -> None:
+        """The desk's software stops: inside a long bar they come before resting stops that lie lower."""
+        wanted = {symbol: None if level is None else Guard(level, False) for symbol, level in levels.items()}
+        with self._turn():
+            if not self._news(wanted):
+                return  # as at most passes
         with self._turn(write=True):
-            guards = self._engine.state.guards
-            if guards.get(symbol) == wanted:
-                return
-            if wanted is None:
-                guards.pop(symbol, None)
-            else:
-                guards[symbol] = wanted
-            self._books.put_guard(symbol, wanted)
-            self._engine.changed = True
+            guards, news = self._engine.state.guards, self._news(wanted)
+            for symbol, guard in news.items():
+                if guard is None:
+                    guards.pop(symbol, None)
+                else:
+                    guards[symbol] = guard
+                self._books.put_guard(symbol, guard)
+            self._engine.changed |= bool(news)
+
+    def _news(self, wanted: Mapping[str, Guard | None]) -> dict[str, Guard | None]:
+        """The guards that are others than they were."""
+        guards = self._engine.state.guards
+        return {symbol: guard for symbol, guard in wanted.items() if guards.get(symbol) != guard}
 
     # the operator's side: tradekit paper ...; a dry run answers what the account would be
 
@@ -291,8 +294,10 @@ class PaperBroker:
         """One call: catch up with the clock, do the work, keep it in one transaction when something changed."""
         now = self._clock.now()
         self._refresh(now)
-        if not write and not self._behind(now):
-            self._engine.state.now = now
+        state = self._engine.state
+        busy = now > state.now and (state.orders or self._engine.closes_between(state.now, now))
+        if not write and not busy:
+            state.now = now
             yield now
             return
         rejected: OrderRejected | None = None
@@ -316,11 +321,6 @@ class PaperBroker:
             raise
         if rejected is not None:
             raise rejected
-
-    def _behind(self, now: datetime) -> bool:
-        """Whether anything can have happened since the tape was played last."""
-        state = self._engine.state
-        return now > state.now and bool(state.orders or self._engine.closes_between(state.now, now))
 
     def _refresh(self, now: datetime) -> None:
         if self._books.changed_elsewhere():
