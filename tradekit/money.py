@@ -6,7 +6,6 @@ shortest text that names the double, so `dec(real(x)) == x` for all of those.
 
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
-from operator import eq
 
 from tradekit.errors import UsageError
 
@@ -58,7 +57,7 @@ def reals(column: Sequence[Decimal]) -> list[float]:
 
 def all_on_wire(column: Sequence[Decimal]) -> bool:
     """Whether all of them have at most the 15 digits that the store keeps."""
-    return all(map(eq, map(_WIRE.plus, column), column))
+    return wires(column) == list(column)
 
 
 def wire(text: str | float | int | Decimal) -> Decimal:

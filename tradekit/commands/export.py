@@ -242,7 +242,7 @@ def _rows(store: "Store", what: str, question: Asked) -> Iterator[Row]:
 
 def _fills_of(store: "Store", strategy: str) -> set[str]:
     """The fills of a strategy's positions: a fill itself does not know whose it is."""
-    sql = "SELECT f.id FROM fills f JOIN positions p ON p.id = f.position_id WHERE p.strategy = ?"
+    sql = "SELECT f.id FROM fills f WHERE f.position_id IN (SELECT id FROM positions WHERE strategy = ?)"
     return {id for (id,) in store.db.rows(sql, [strategy])}
 
 

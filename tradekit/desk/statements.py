@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2s
+from io import StringIO
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -34,6 +36,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 BUYS = frozenset({"buy", "b", "bot", "bought", "reinvest shares", "buy to open", "buy to close"})
 SELLS = frozenset({"sell", "s", "sld", "sold", "sell short", "sell_short", "sell to open", "sell to close"})
 REMEMBERED = 100_000  # texts of numbers
+BLOCK = 65_536  # characters
 MONEY = frozenset({"USD", "EUR", "GBP", "CAD", "JPY", "CHF", "AUD", "USDT", "USDC"})
 
 
@@ -110,13 +113,16 @@ Rows = Iterable[tuple[Columns, list[str]]]
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines with their ends; StringIO would make a copy of four bytes a character."""
+    """Lines with their ends, a block at a time: a StringIO of the whole would be a copy of four bytes a character."""
+    return chain.from_iterable(StringIO(block, newline="\n") for block in _blocks(text))
+
+
+def _blocks(text: str) -> Iterator[str]:
     start = 0
-    while (end := text.find("\n", start) + 1) > 0:
+    while start < len(text):
+        end = text.find("\n", start + BLOCK) + 1 or len(text)
         yield text[start:end]
         start = end
-    if start < len(text):
-        yield text[start:]
 
 
 def _header(text: str) -> list[str]:

@@ -80,7 +80,9 @@ DESK_DAY = {
                  (SELECT total(fee) FROM fills WHERE order_id = o.id) AS of_fee FROM orders AS o WHERE session = ?""",
     "trades": """SELECT t.gross, t.fees, t.net, total(f.fee) AS of_fee,
                  total(CASE f.side WHEN 'sell' THEN f.qty * f.price ELSE -f.qty * f.price END - f.fee) AS of_net
-                 FROM trades AS t JOIN fills AS f ON f.position_id = t.id WHERE t.session = ? GROUP BY t.id""",
+                 FROM trades AS t JOIN fills AS f
+                 ON f.symbol = t.symbol AND f.at BETWEEN t.entry_at AND t.exit_at AND f.position_id = t.id
+                 WHERE t.session = ? GROUP BY t.id""",
     "imported": """SELECT total(CASE side WHEN 'sell' THEN qty * price ELSE -qty * price END - fee) AS cash
                    FROM fills WHERE order_id IS NULL""",
     "adjustments": DESK["adjustments"],

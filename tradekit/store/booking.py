@@ -13,7 +13,7 @@ import msgspec
 
 from tradekit.errors import UsageError
 from tradekit.model import Adjustment, Fill, Mark, Order, Position, Record, Trade
-from tradekit.money import ZERO, book, dec, plain, real, wire, wires
+from tradekit.money import ZERO, book, dec, plain, wire, wires
 from tradekit.store.connection import Db
 from tradekit.store.fold import (
     NOTHING_SAID,
@@ -29,7 +29,7 @@ from tradekit.store.fold import (
     from_fill,
 )
 from tradekit.store.orders import status_after_fill, totals
-from tradekit.store.rows import Convert, codec, json_of, json_text, time_of, time_text, written
+from tradekit.store.rows import Writer, codec, json_of, json_text, time_of, time_text, written
 from tradekit.store.trades import trade_codec
 
 SECOND = timedelta(seconds=1)
@@ -42,10 +42,10 @@ POSITION = (
 )  # fmt: skip
 FOLDED = POSITION.index("strategy")  # the columns before it follow from the fold, the others from the opening
 INITIAL_STOP = POSITION.index("initial_stop")
-POSITION_WRITERS: tuple[tuple[int, Convert], ...] = (
-    *((POSITION.index(name), real) for name in ("qty", "avg_price", "cost")),
-    *((POSITION.index(name), time_text) for name in ("opened_at", "closed_at")),
-    (POSITION.index("session"), date.isoformat),
+POSITION_WRITERS = (
+    *(Writer(POSITION.index(name), float, False) for name in ("qty", "avg_price", "cost")),  # 15 digits at most
+    *(Writer(POSITION.index(name), time_text, name == "closed_at") for name in ("opened_at", "closed_at")),
+    Writer(POSITION.index("session"), date.isoformat, False),
 )
 POSITION_INSERT = f"INSERT INTO positions ({', '.join(POSITION)}) VALUES ({', '.join('?' * len(POSITION))})"
 POSITION_UPDATE = f"UPDATE positions SET {', '.join(f'{name} = ?' for name in POSITION[1:FOLDED])} WHERE id = ?"

@@ -25,7 +25,7 @@ CREATE TABLE fills (
     fee_estimated  INTEGER NOT NULL CHECK (fee_estimated IN (0, 1)),
     session        TEXT NOT NULL,
     raw            TEXT,                         -- the venue's own text
-    position_id    TEXT,                         -- the position that it built or closed
+    position_id    TEXT,                         -- the position that it built or closed: look by symbol and time too
     reversed_into  TEXT,                         -- the position that its rest opened on the other side
     opens          TEXT                          -- JSON: what it opens when it comes first
 ) STRICT;
@@ -33,11 +33,12 @@ CREATE UNIQUE INDEX fills_id ON fills (id);
 CREATE UNIQUE INDEX fills_broker ON fills (broker_fill_id);
 CREATE INDEX fills_symbol ON fills (symbol, at);
 CREATE INDEX fills_order ON fills (order_id);
-CREATE INDEX fills_position ON fills (position_id);
-CREATE INDEX fills_reversed ON fills (reversed_into) WHERE reversed_into IS NOT NULL;
 CREATE INDEX fills_session ON fills (session);
 CREATE INDEX fills_at ON fills (at);
 """
+
+OF_POSITION = """f.symbol = p.symbol AND f.at >= p.opened_at AND f.at <= coalesce(p.closed_at, '9')
+    AND (f.position_id = p.id OR f.reversed_into = p.id)"""  # of fills f and positions p, by the index fills_symbol
 
 
 class Fills(Table[Fill]):
@@ -56,7 +57,9 @@ class Fills(Table[Fill]):
 
     def for_position(self, position_id: str) -> list[Fill]:
         """The fills that built and closed a position, oldest first."""
-        return self._where("position_id = ? OR reversed_into = ?", [position_id, position_id])
+        columns = ", ".join(f'f."{name}"' for name in self._codec.names)
+        sql = f"SELECT {columns} FROM positions p JOIN fills f ON {OF_POSITION} WHERE p.id = ? ORDER BY f.at, f.rowid"
+        return self._records(self._db.rows(sql, [position_id]))
 
     def cash_of_open(self, currency: str) -> dict[str, Decimal]:
         """What the fills of each open position did to the cash, fees included, by position id: `for_position`, summed.
@@ -81,15 +84,11 @@ class Fills(Table[Fill]):
 
     def _of_open(self, columns: str, wanted: Set[str] | None = None) -> Iterator[Row]:
         """(position id, columns) of the fills of open positions; of `wanted` ones only, where that is said."""
-        for home in ("position_id", "reversed_into"):
-            sql = (
-                f"SELECT p.id, {columns} FROM positions p JOIN fills f ON f.{home} = p.id AND f.{home} IS NOT NULL "
-                "WHERE p.closed_at IS NULL"
-            )
-            if wanted is None:
-                yield from self._db.rows(sql)
-            else:
-                yield from self._db.rows(f"{sql} AND p.id IN (SELECT value FROM json_each(?))", [json_text([*wanted])])
+        sql = f"SELECT p.id, {columns} FROM positions p JOIN fills f ON {OF_POSITION} WHERE p.closed_at IS NULL"
+        if wanted is None:
+            yield from self._db.rows(sql)
+        else:
+            yield from self._db.rows(f"{sql} AND p.id IN (SELECT value FROM json_each(?))", [json_text([*wanted])])
 
     def known(self, broker_fill_id: str) -> bool:
         """Whether this fill is booked."""

@@ -289,7 +289,7 @@ def _add(held: Episode, move: Move) -> None:
 def _reduce(held: Episode, move: Move) -> Move | None:
     """Take a move's quantity out of an episode; what of a fill is left over comes back as a move."""
     part = move.qty if move.qty < held.qty else held.qty
-    cost = held.cost * part / held.qty
+    cost = held.cost * part / held.qty if part < held.qty else held.cost
     notional, fee, dust = move.notional, move.fee, move.dust
     if notional is None:
         notional = book(cost)

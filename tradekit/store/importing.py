@@ -211,7 +211,7 @@ class _Import:
         marks, stops = [mark for mark, _ in watched], [stop for _, stop in watched]
         c = trade_codec()
         trades = trade_columns(closed, marks, stops, currency=self._currency)
-        self._db.insert("trades", c.names, c.written(trades))
+        self._db.insert("trades", c.names, c.written(trades, sound=True))
 
     def _write_open(self) -> None:
         opened = [self._held[symbol] for symbol in self._moved if symbol in self._held]
@@ -288,9 +288,9 @@ def _sound(fill: Fill) -> Fill:
 
 
 def _insert(db: Db, fills: list[Fill], homes: Sequence[str | None], turned: Sequence[str | None]) -> None:
-    """Fills with the positions that they belong to, and those that their rests opened."""
+    """Fills, out of `_in_order`, with the positions that they belong to and those that their rests opened."""
     c = codec(Fill)
-    db.insert("fills", (*c.names, "position_id", "reversed_into"), [*c.columns_of(fills), homes, turned])
+    db.insert("fills", (*c.names, "position_id", "reversed_into"), [*c.columns_of(fills, sound=True), homes, turned])
 
 
 def _known(db: Db, fills: list[Fill]) -> set[str]:
