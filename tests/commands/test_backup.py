@@ -69,7 +69,14 @@ def test_a_restore_does_not_take_the_bots_memory_back_in_time(talked, line):
 
 def test_a_damaged_memory_is_kept_aside_and_made_again(talked, line):
     assert line("-C", talked, "backup", talked / "safe").returncode == 0
+
+    def doctor():
+        rows = json.loads(line("-C", talked, "doctor", "--json").stdout)
+        return next(row["ok"] for row in rows if row["check"] == "bot.db")
+
+    assert doctor() is True
     (talked / "bot.db").write_bytes(b"damaged" * 1000)
+    assert doctor() is False
     rows = json.loads(line("-C", talked, "restore", talked / "safe", "--dry-run", "--json").stdout)
     assert (rows[-1]["kept"], (talked / "bot.db.before-restore").exists()) == ("bot.db.before-restore", False)
     assert line("-C", talked, "restore", talked / "safe").returncode == 0

@@ -217,7 +217,7 @@ class Memory:
 
 
 def check_copy(path: Path) -> None:
-    """StoreError unless a file is a sound copy of a bot's memory."""
+    """StoreError unless a file is sound and has what `Memory.learn` reads."""
     check(path)
     copy = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:

@@ -64,6 +64,7 @@ def examine(context: "Context") -> Iterator[Check]:
         ("bars", lambda: _database(_bars(desk, settings), "bars", "tradekit data import FILE... --timeframe 1d")),
         ("benchmark", lambda: _benchmark(desk, settings)),
         ("paper.db", lambda: _database(desk / "paper.db", "paper.db", "")),
+        *([("bot.db", lambda: _database(desk / "bot.db", "bot.db", ""))] if (desk / "bot.db").exists() else []),
         ("file modes", lambda: _modes(desk)),
         ("disk space", lambda: _space(desk)),
         ("locks", lambda: _locks(desk)),
