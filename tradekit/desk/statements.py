@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2s
 from io import StringIO
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -132,11 +132,9 @@ def _header(text: str) -> list[str]:
 def _csv_rows(text: str, wanted: Mapping[str, str]) -> Iterator[tuple[Columns, list[str]]]:
     reader = csv.reader(_lines(text.lstrip("\ufeff")))
     header = [name.strip().lower() for name in next(reader, [])]
-    columns: Columns | None = None
-    for cells in reader:
-        if cells:
-            columns = columns or Columns(header, wanted)
-            yield columns, cells
+    rows = filter(None, reader)
+    first = next(rows, None)
+    return iter(()) if first is None else zip(repeat(Columns(header, wanted)), chain([first], rows))
 
 
 def _dict_rows(rows: Iterable[Mapping[str, str]], owed: bool = False) -> Iterator[tuple[Columns, list[str]]]:
@@ -256,12 +254,12 @@ def _fills(rows: Rows, kind: str, zone: ZoneInfo, currency: str, left_out: Count
         name, when, shown, word, amount, price_text, paid = got
         qty, side, symbol = numbers[amount], sides[word], symbols[shown]
         if side == "" and qty:
-            side = "buy" if qty > 0 else "sell"  # a signed quantity says it
+            side = "buy" if qty > ZERO else "sell"  # a signed quantity says it
         if not side or not qty or not symbol:
             left_out[(word.strip() or "no trade").lower()] += 1
             continue
         price = numbers[price_text]
-        if price is None or price <= 0:
+        if price is None or price <= ZERO:
             text = price_text.strip()
             raise UsageError(
                 f"row {n}: {shown.strip()}: price {text!r} is not a number above 0", "mend the row, or --map"
