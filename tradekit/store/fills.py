@@ -32,7 +32,7 @@ CREATE TABLE fills (
 CREATE UNIQUE INDEX fills_id ON fills (id);
 CREATE UNIQUE INDEX fills_broker ON fills (broker_fill_id);
 CREATE INDEX fills_symbol ON fills (symbol, at);
-CREATE INDEX fills_order ON fills (order_id);
+CREATE INDEX fills_order ON fills (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX fills_session ON fills (session);
 CREATE INDEX fills_at ON fills (at);
 """

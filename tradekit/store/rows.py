@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
-from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec.structs import astuple
 
 from tradekit.errors import UsageError
 from tradekit.model import Record
@@ -88,8 +88,6 @@ class Codec(Generic[R]):
         each = enumerate(zip(self._write.values(), optional, strict=True))
         self._writers = [Writer(i, write, maybe) for i, (write, maybe) in each if write is not None]
         self._sound = [w._replace(write=float) if w.write is real else w for w in self._writers]
-        self._facts: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
-        self._each: list[Callable[[R], Any]] = [attrgetter(name) for name in self.names]
         own = readers or {}
         self._read = [(name, own.get(name) or _READERS.get(t)) for name, t in zip(self.names, types, strict=True)]
         self._readers = [(i, read) for i, (_, read) in enumerate(self._read) if read is not None]
@@ -98,7 +96,7 @@ class Codec(Generic[R]):
 
     def row(self, record: R) -> tuple[Any, ...]:
         """Column values of a record. UsageError where a number has more than 15 digits."""
-        values = list(self._facts(record))
+        values = list(astuple(record))
         for i, write, _ in self._writers:
             value = values[i]
             if value is not None:
@@ -107,11 +105,12 @@ class Codec(Generic[R]):
 
     def rows(self, records: Iterable[R]) -> list[tuple[Any, ...]]:
         """`row` of many records, converted column by column, in half the time. UsageError as there."""
-        return list(zip(*self.columns_of(list(records)), strict=True))
+        return list(zip(*self.columns_of(records), strict=True))
 
-    def columns_of(self, records: Sequence[R], *, sound: bool = False) -> list[Sequence[Any]]:
+    def columns_of(self, records: Iterable[R], *, sound: bool = False) -> list[Sequence[Any]]:
         """The same, as columns; `sound` as in `written`."""
-        return self.written([list(map(each, records)) for each in self._each], sound=sound)
+        columns: list[Sequence[Any]] = list(zip(*map(astuple, records), strict=True))
+        return self.written(columns, sound=sound) if columns else [()] * len(self.names)
 
     def written(self, columns: list[Sequence[Any]], *, sound: bool = False) -> list[Sequence[Any]]:
         """Columns with the fields of many records as the store writes them; the list is changed in place.
