@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from tradekit import cli, errors
+from tradekit.base.interrupts import Interrupted
 from tradekit.cli import COMMANDS, did_you_mean, global_options, load
 from tradekit.cli import run as run_line
 
@@ -150,6 +151,22 @@ def test_being_stopped(stop, code, planted):
     def probe() -> None:
         """Stop."""
         raise stop
+
+    planted(probe)
+    assert run_line(["probe"], {}) == code
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Interrupted(143), 143)])
+def test_being_stopped_while_a_class_is_made(stop, code, planted):
+    """As a signal does that comes while a module is imported."""
+
+    class Named:
+        def __set_name__(self, owner, name):
+            raise stop
+
+    def probe() -> None:
+        """Make a class."""
+        type("Made", (), {"field": Named()})
 
     planted(probe)
     assert run_line(["probe"], {}) == code

@@ -206,8 +206,7 @@ def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
             return _bug(error, context)
         return fail(error.code, error.message, error.hint, context.format, error.retryable)
     except (KeyboardInterrupt, Interrupted) as stop:
-        code = stop.code if isinstance(stop, Interrupted) and isinstance(stop.code, int) else 130
-        return fail(code, "interrupted" if code == 130 else "terminated", "", context.format, True)
+        return _stopped(stop, context)
     except BrokenPipeError:
         _drop_stdout()
         return 141
@@ -216,6 +215,8 @@ def run(argv: list[str], environ: Mapping[str, str] = os.environ) -> int:
     except OSError as error:
         return _no_access(error, context)
     except Exception as error:
+        if isinstance(error, RuntimeError) and isinstance(error.__cause__, (KeyboardInterrupt, Interrupted)):
+            return _stopped(error.__cause__, context)  # a signal in __set_name__, which Python 3.11 wraps
         return _missing_extra(error, context) if isinstance(error, ModuleNotFoundError) else _bug(error, context)
 
 
@@ -384,6 +385,11 @@ def fail(code: int, message: str, hint: str, format: str, retryable: bool = Fals
     except OSError:
         pass  # nobody is listening
     return code
+
+
+def _stopped(stop: BaseException, context: Context) -> int:
+    code = stop.code if isinstance(stop, Interrupted) and isinstance(stop.code, int) else 130
+    return fail(code, "interrupted" if code == 130 else "terminated", "", context.format, True)
 
 
 def _no_access(error: OSError, context: Context) -> int:
