@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import sqlite3
 import threading
@@ -121,6 +123,21 @@ def test_a_copy_that_was_killed_stops_no_later_one_of_the_same_pid(store, tmp_pa
     left.write_bytes(b"half of a copy")
     assert events(backup(store.path, tmp_path / "one.db")) == ["e1"]
     assert not left.exists()
+
+
+def test_a_disk_that_locks_no_file_it_only_reads_took_no_backup(store, tmp_path, monkeypatch):
+    """NFS: flock without writing is EBADF, and with it SQLite could not lock the copy."""
+    flock = fcntl.flock
+
+    def of_nfs(fd, how):
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, how)
+
+    store.events.add(make_event(id="e1"))
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    assert events(backup(store.path, tmp_path / "one.db")) == ["e1"]
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_a_report_needs_no_room_for_a_copy(store, tmp_path, monkeypatch):

@@ -129,7 +129,19 @@ def _claimed(partial: Path) -> int:
     while True:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         with suppress(FileNotFoundError):
-            return locked(partial)
+            return _locked_if_it_can_be(partial)
+
+
+def _locked_if_it_can_be(path: Path) -> int:
+    """As `locked`; without the lock where the file system has none. NFS wants to write for one, and there it would
+    keep SQLite, which locks the same bytes, from making the copy.
+    """
+    try:
+        return locked(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _is_left(fd: int, path: Path, pid: int) -> bool:
