@@ -137,3 +137,10 @@ def test_nothing_reads_on_after_a_read(store):
     store.events.add(make_event())  # with an open read this would wait for it
     assert sum(len(page) for page in pages) == 41
     reader.close()
+
+
+@pytest.mark.parametrize("columns", [[["a", "a"], [1, 1]], [["a", "a"], [1, 2]], [["a", "b"], [1, 1]]])
+def test_rows_that_are_all_the_same_are_inserted_too(store, columns):
+    store.db.run("CREATE TEMP TABLE t (x, y)")
+    assert store.db.insert("t", ("x", "y"), columns) == 2
+    assert store.db.rows("SELECT x, y FROM t") == list(zip(*columns, strict=True))

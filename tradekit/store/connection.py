@@ -87,6 +87,8 @@ class Db:
             texts.append(text or "?")
             if text is None:
                 bound.append(column)
+        if not bound:  # how many rows there are, a bound column says
+            texts[0], bound = "?", [columns[0]]
         sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(texts)})"
         return self.run_many(sql, zip(*bound, strict=True))
 
