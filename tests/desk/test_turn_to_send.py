@@ -246,3 +246,29 @@ def test_a_refused_sale_puts_the_stop_back_in_the_same_turn(world):
         assert refused.status == "rejected"
         assert [(o.stop_price, o.attempt) for o in stops(desk)] == [(stop.stop_price, stop.attempt + 1)]
         assert not desk.sending
+
+
+def test_who_waited_while_another_process_moved_the_stop_forgets_none(world, monkeypatch):
+    """Two passes want the same higher stop: the position was shown as unprotected from then on."""
+    from tradekit.desk import protect as module
+
+    world.add("AAA", [100] * 10 + [104] * 80)
+    with world.desk() as desk:
+        Fake(desk, settle_s=90.0)  # a simulated cancel takes a bar
+        held(desk, trail=0.02, trail_from="entry")
+        desk.clock.set(at("09:42"))
+        whole = module.replacing
+
+        def after_the_other(mine):
+            monkeypatch.setattr(module, "replacing", whole)
+            with world.desk("09:42") as other:
+                Fake(other, settle_s=90.0)
+                passes(other, "09:42", "09:43")
+            desk.clock.set(at("09:44"))
+            return whole(mine)
+
+        monkeypatch.setattr(module, "replacing", after_the_other)
+        assert monitor_exits(desk) == []
+        (stop,) = stops(desk)
+        assert (stop.stop_price, stop.attempt) == (D("101.92"), 1)
+        assert desk.store.positions.open()[0].protected_by == stop.id

@@ -94,11 +94,17 @@ def _place(desk: Desk, name: str, level: Decimal, or_sell: bool) -> Order | None
         crash_point("stop_committed")
         desk.count("stops")
         return sent
-    if position.protected_by is not None:
+    if position.protected_by not in (None, _working_stop(desk, position)):
         desk.store.positions.set_protected(position.id, None)
     if sent is not None and sent.status == "rejected":
         return _refused(desk, position, sent, level, or_sell)
     return sent
+
+
+def _working_stop(desk: Desk, position: Position) -> str | None:
+    """The id of the stop that works now: perhaps another process has placed one meanwhile."""
+    resting = live_protection(desk, position)
+    return None if resting is None else resting.id
 
 
 def _stop(desk: Desk, position: Position, qty: Decimal, level: Decimal) -> Order:
