@@ -12,7 +12,7 @@ from tradekit.desk.frozen import frozen
 from tradekit.desk.halts import HaltOptions, halt, resume
 from tradekit.desk.monitor_exits import monitor_exits
 from tradekit.desk.operate import cancel
-from tradekit.desk.reconcile import raise_findings, reconcile
+from tradekit.desk.reconcile import notice_external, raise_findings, reconcile
 from tradekit.errors import BrokerError, Findings, UsageError
 
 FALLS = [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40
@@ -299,6 +299,22 @@ def test_an_empty_list_that_the_account_contradicts_books_nothing(world):
         assert desk.store.positions.open_for("AAA").qty == D(99)
         assert desk.store.trades.all() == []
         assert len(alerts(desk, "positions-contradicted")) == 1
+
+
+def test_an_empty_list_while_all_is_unsettled_forgets_no_foreign_shares(world):
+    """Where nothing owned can be judged, a failed read passed for a full answer."""
+    with world.desk() as desk:
+        fake = Fake(desk)
+        buy(desk)
+        passes(desk, "09:36", "09:37")
+        (mine,) = fake.venue.positions()
+        foreign = msgspec.structs.replace(mine, symbol="BBB", qty=D(50))
+        fake.positions = lambda: [*fake.venue.positions(), foreign]
+        later(desk, 30)
+        assert desk.store.unmanaged() == {"BBB": D(50)}
+        fake.positions = list
+        notice_external(desk, {"AAA"})
+        assert desk.store.unmanaged() == {"BBB": D(50)}
 
 
 @pytest.fixture

@@ -169,8 +169,10 @@ def notice_external(desk: Desk, unsettled: Set[str] = frozenset()) -> None:
     """
     owned = {symbol: qty for symbol, qty in desk.store.owned().items() if qty > 0}
     there = {position.symbol: position.qty for position in desk.broker.positions()}
-    if owned and not there and contradicted(desk, {symbol: owned[symbol] for symbol in owned.keys() - unsettled}):
-        return
+    if owned and not there:
+        settled = {symbol: owned[symbol] for symbol in owned.keys() - unsettled}
+        if not settled or contradicted(desk, settled):
+            return  # nothing is sure: what was known of foreign shares and of freezes stays
     for key in desk.store.meta.under(f"frozen:{EMPTY}:"):
         unfreeze(desk, EMPTY, key.rpartition(":")[2], "the venue tells what it holds")
     split, before = notice_splits(desk, there), desk.store.unmanaged()
@@ -190,8 +192,6 @@ def contradicted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
 
     Where the equity is unknown, too, only the venue's own fills, or the operator, can say that all were sold.
     """
-    if not owned:
-        return False
     account = desk.broker.account()
     if account.equity is None:
         return _doubted(desk, owned)
