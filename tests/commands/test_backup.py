@@ -216,3 +216,15 @@ def test_what_an_older_version_makes_without_a_lock_has_an_hour(maker, tmp_path)
     sweep_scratch("tradekit-bot-")
     assert not part.exists() and not folder.exists()
     assert other.exists()
+
+
+def test_backup_and_export_took_away_what_other_programs_were_loading(new_desk, line, tmp_path):
+    desk, folder = new_desk(), tmp_path / "Downloads"
+    folder.mkdir()
+    others, ours = folder / ".film.4999999.part", folder / ".desk.db.4999999.part"  # no such pid
+    for path in (others, ours):
+        path.write_text("half")
+    assert line("-C", desk, "backup", folder).returncode == 2  # not empty
+    assert others.exists() and not ours.exists()
+    assert line("-C", desk, "export", "trades", "--out", folder / "trades.parquet").returncode == 0
+    assert sorted(path.name for path in folder.iterdir()) == [others.name, "trades.parquet"]

@@ -6,7 +6,7 @@ A lock goes with its process, a pid is given again. Both are asked: an older tra
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from tradekit.clock import SystemClock
 
 UNUSED_S = 3600  # without a lock, and of a living pid or of none: somebody else's pid by now
 BESIDE = ("-journal", "-wal", "-shm")  # what SQLite leaves beside a copy that was killed
-_PART = re.compile(r"\..+\.(\d+)\.part")
+_PART = re.compile(r"\.(.+)\.(\d+)\.part")
 
 
 @contextmanager
 def in_the_making(target: Path) -> Iterator[Path]:
     """An empty 0600 file beside `target` that becomes it at the end of a block that went well; else it is gone.
 
-    What a kill left of others in this folder goes first. Raises OSError.
+    What a kill left of others with its name goes first. Raises OSError.
     """
-    sweep_parts(target.parent)
+    sweep_parts(target.parent, [target.name])
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     fd = _claimed(partial)
     try:
@@ -34,23 +34,26 @@ def in_the_making(target: Path) -> Iterator[Path]:
         os.close(fd)
 
 
-def sweep_parts(folder: Path) -> bool:
-    """Take away the parts of files that nobody is making any more. True: there was one."""
+def sweep_parts(folder: Path, names: Collection[str] = ()) -> bool:
+    """Take away the parts of files that nobody is making any more. True: there was one.
+
+    `names`: only those of files with these names; a folder that others use too may hold parts of theirs.
+    """
     found = False
     with suppress(OSError):
         for partial in list(folder.glob(".*.part")):
-            found |= _swept(partial)
+            found |= _swept(partial, names)
     return found
 
 
-def _swept(partial: Path) -> bool:
+def _swept(partial: Path, names: Collection[str] = ()) -> bool:
     named = _PART.fullmatch(partial.name)
-    if named is None:
+    if named is None or (names and named[1] not in names):
         return False
     with suppress(OSError):
         fd = os.open(partial, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if _is_left(fd, partial, int(named[1])):
+            if _is_left(fd, partial, int(named[2])):
                 _unlink_part(partial)
                 return True
         finally:

@@ -71,8 +71,9 @@ def sweep(backups: Path, target: Path | None = None) -> None:
     """Take away what killed backups left in backups/ and in the folder named; one that is being made stays."""
     from tradekit.base.unfinished import sweep_parts
 
-    for folder in [backups, *([target] if target else [])]:
-        sweep_parts(folder)
+    sweep_parts(backups)
+    if target:
+        sweep_parts(target, (*FILES, "bars.db"))
     for folder in backups.iterdir() if backups.is_dir() else []:
         if sweep_parts(folder) and not (folder / "desk.db").exists() and not any(folder.glob(".*.part")):
             for path in [*(folder / name for name in (*FILES, *TEXTS, "bars.db")), *folder.glob(".*.tmp")]:

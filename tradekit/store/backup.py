@@ -9,7 +9,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from tradekit.base.cache import cache_folder
-from tradekit.base.unfinished import in_the_making
+from tradekit.base.unfinished import in_the_making, sweep_parts
 from tradekit.errors import ConfigError, StoreError
 from tradekit.store.connection import APPLICATION_ID, translated
 
@@ -28,7 +28,7 @@ def backup(path: Path, target: Path) -> Path:
 def copied(path: Path, target: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A whole copy of a database, which gets its name at the end of a block that went well. Raises StoreError.
 
-    One that is to last is checked and synced before. What killed copies left in the folder goes first.
+    One that is to last is checked and synced before. What killed copies of that name left in the folder goes first.
     """
     if not path.is_file():
         raise StoreError(f"{path} is missing", "tradekit init DIR, or -C with the right folder")
@@ -115,6 +115,7 @@ def snapshot(path: Path) -> Path:
     with suppress(OSError):
         os.utime(target)  # somebody asked for it
         return target
+    sweep_parts(folder)
     with copied(path, target, lasting=False):
         pass
     old = target.stat().st_mtime - UNUSED_S
