@@ -178,6 +178,41 @@ def test_a_sale_that_cannot_be_sent_puts_the_stop_back(world):
         assert [decision.action for decision in desk.store.decisions.pending()] == ["CLOSE"]  # the next pass sells
 
 
+def test_a_sale_that_the_store_is_too_busy_for_puts_the_stop_back(world, monkeypatch):
+    from tradekit.desk import orders as module
+
+    world.add("AAA", FALLS)
+    with world.desk() as desk:
+        stop, whole = held_at_a_slow_venue(desk), module._intend
+
+        def busy(*words):
+            monkeypatch.setattr(module, "_intend", whole)
+            raise Busy("writer.lock")
+
+        monkeypatch.setattr(module, "_intend", busy)
+        with pytest.raises(Busy):
+            monitor_exits(desk)
+        assert [(o.stop_price, o.attempt) for o in stops(desk)] == [(stop.stop_price, stop.attempt + 1)]
+
+
+def test_a_trail_is_moved_although_one_read_fails_after_its_stop_is_gone(world):
+    world.add("AAA", [100] * 10 + [104] * 80)
+    with world.desk() as desk:
+        fake = Fake(desk, settle_s=90.0)  # a simulated cancel takes a bar
+        stop = held(desk, trail=0.02, trail_from="entry")
+        desk.clock.set(at("09:42"))
+        fake.cancels = [lambda: (setattr(fake, "positions", fails(1, fake)), fake.venue.cancel(stop.broker_order_id))]
+        monitor_exits(desk)
+        assert [(o.stop_price, o.attempt) for o in stops(desk)] == [(D("101.92"), stop.attempt + 1)]
+
+
+def held_at_a_slow_venue(desk):
+    Fake(desk, settle_s=90.0)  # a simulated cancel takes a bar
+    stop = held(desk)
+    desk.clock.set(at("09:42"))
+    return stop
+
+
 def fails(times, fake):
     """Reads of the positions that fail so often and then work."""
     left = [times]

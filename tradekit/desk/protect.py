@@ -18,6 +18,7 @@ from tradekit.desk.pretrade import sellable
 from tradekit.desk.prices import fresh_limit_s, in_hours, quote
 from tradekit.desk.untraded import told_untraded
 from tradekit.desk.venue import look
+from tradekit.errors import AuthError, Busy, UpstreamError
 from tradekit.exits import protect_reason
 from tradekit.model import Mark, Order, Position
 
@@ -52,7 +53,10 @@ def protect(
         with replacing(desk):
             if not taken_back(desk, resting, f"moving the stop to {level}"):
                 return None
-            return _place_at_once(desk, position.id, level, or_sell)
+            try:
+                return _place_at_once(desk, position.id, level, or_sell)
+            except (UpstreamError, AuthError, Busy):  # one answer that did not come leaves no position bare
+                return _place_at_once(desk, position.id, level, or_sell)
     return _place_at_once(desk, position.id, level, or_sell)
 
 

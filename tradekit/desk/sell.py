@@ -18,7 +18,7 @@ from tradekit.desk.prices import in_hours, quote
 from tradekit.desk.protect import live_protection, protect, refused_last
 from tradekit.desk.untraded import told_untraded
 from tradekit.desk.venue import look
-from tradekit.errors import AuthError, BrokerError, UpstreamError, UsageError
+from tradekit.errors import AuthError, BrokerError, Busy, UpstreamError, UsageError
 from tradekit.model import Order, OrderType, Position, Purpose, Tif
 from tradekit.money import dec, floor_tick
 
@@ -135,8 +135,8 @@ def _in_its_place(
             sent = _send(desk, position, hour, facts, level)
             if sent is not None and _is_held(sent) and _free(desk, position.symbol):
                 sent = _send(desk, position, hour, facts, level)
-        except (UpstreamError, AuthError):
-            with suppress(UpstreamError, AuthError):
+        except (UpstreamError, AuthError, Busy):
+            with suppress(UpstreamError, AuthError, Busy):
                 _put_back(desk, position)
             raise
         if sent is None or sent.status in ("rejected", "expired"):
