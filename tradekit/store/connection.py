@@ -194,6 +194,6 @@ def _constant(column: Sequence[Any]) -> str | None:
         text = "NULL"
     elif type(value) is int:
         text = str(value)
-    elif type(value) is str and "\0" not in value:
+    elif type(value) is str and len(value) <= 100 and "\0" not in value:  # a statement has a longest length
         text = "'" + value.replace("'", "''") + "'"
     return text if text is not None and column.count(value) == len(column) else None
