@@ -15,6 +15,7 @@ from tests.desk.world import DAY, World, at, passes
 from tests.make import make_decision
 from tradekit.desk.enter import EnterOptions, enter
 from tradekit.desk.extended import bound_of
+from tradekit.desk.halts import HaltOptions, halt
 from tradekit.desk.liquidate import LiquidateOptions, liquidate
 from tradekit.desk.monitor_exits import monitor_exits
 from tradekit.desk.operate import cancel
@@ -144,3 +145,17 @@ def test_what_liquidate_could_not_send_keeps_its_largest_discount(desk):
     assert [order.limit_price for order in sales(desk)] == [D("99.49"), D("98.99"), D("98.79")]
     (position,) = desk.store.positions.open()
     assert (bound_of(desk, position, "decision"), bound_of(desk, position, "hard-stop")) == (0.012, None)
+
+
+def test_the_largest_discount_of_a_close_holds_no_stronger_rule_up(desk):
+    """--max-discount 0.005 said nothing about the kill switch, which goes to the setting's 3 %."""
+    desk.broker.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
+    with pytest.raises(BrokerError):
+        liquidate(desk, LiquidateOptions(all_=True, max_discount=0.005))
+    del desk.broker.positions
+    watch(desk, "08:15")
+    assert [order.limit_price for order in sales(desk)] == STEPS[:1]
+    halt(desk, HaltOptions(reason="out", flatten=True))
+    watch(desk, "08:35")
+    assert [order.limit_price for order in sales(desk)] == STEPS
+    assert {order.reason for order in sales(desk)} == {"decision"}

@@ -239,7 +239,8 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         return end_of_day_order(desk, position, found.because, seen.mark.last_price)
     if working is not None and working.reason == "end-of-day":  # what else is true by now does not hold the close up
         return end_of_day_order(desk, position, working.because, seen.mark.last_price)
-    if working is not None and not gives_way(desk, position, working):
+    most = None if found.rule == "decision" else desk.settings.exits.max_discount  # what was said of a CLOSE binds it
+    if working is not None and not gives_way(desk, position, working, most):
         warn_halted(desk, working)
         return None
     session = desk.calendar.on(desk.calendar.day(desk.clock.now()))
@@ -258,6 +259,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
         trigger_at=seen.bar.start if inside and seen.bar is not None else None,
         instead_of=working,
         on_open=on_open,
+        discount=most,
     )
     if order is not None:
         event(
