@@ -402,6 +402,28 @@ def test_an_empty_list_is_believed_when_the_venues_fills_tell_of_the_sales(silen
     assert len(desk.store.positions.open()) == 2 - closed
 
 
+def test_a_sale_from_before_it_was_bought_says_nothing_of_what_is_held(world):
+    """BBB of somebody else's were sold at 09:40, while AAA was held; the desk bought its own at 09:45."""
+    with world.desk() as desk:
+        fake = Fake(desk)
+        buy(desk)
+        buy(desk, "BBB", 50.0, when="09:45")
+        passes(desk, "09:46", "09:47")
+        (one, *_), hand = fake.venue.fills_since(at("09:30")), {"client_order_id": None, "side": "sell"}
+        by_hand = [
+            msgspec.structs.replace(
+                one, broker_fill_id=f"h{n}", broker_order_id="h", symbol=symbol, qty=qty, at=at(when), **hand
+            )
+            for n, (symbol, qty, when) in enumerate([("BBB", D(199), "09:40"), ("AAA", D(99), "09:47")])
+        ]
+        fake.fills_since = lambda since: [*fake.venue.fills_since(since), *(f for f in by_hand if f.at >= since)]
+        fake.positions = list
+        fake.account = lambda: msgspec.structs.replace(fake.venue.account(), equity=None)
+        for _ in range(4):
+            later(desk, 60)
+        assert {p.symbol: p.qty for p in desk.store.positions.open()} == {"AAA": D(99), "BBB": D(199)}
+
+
 def test_one_empty_look_between_good_ones_books_nothing(world):
     with world.desk() as desk:
         fake = Fake(desk)

@@ -222,10 +222,12 @@ def _doubted(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
 
 def _sold_elsewhere(desk: Desk, owned: Mapping[str, Decimal]) -> bool:
     """Whether the venue's fills tell of sales, not of this desk, of everything that is owned."""
-    since = min((position.opened_at for position in desk.store.positions.open()), default=START)
-    sold = dict.fromkeys(owned, ZERO)
-    for fill in desk.broker.fills_since(since):
-        if fill.side == "sell" and fill.symbol in sold and not desk.store.fills.known(fill.broker_fill_id):
+    opened = {position.symbol: position.opened_at for position in desk.store.positions.open()}
+    since, sold = {symbol: opened.get(symbol, START) for symbol in owned}, dict.fromkeys(owned, ZERO)
+    for fill in desk.broker.fills_since(min(since.values())):
+        if fill.side != "sell" or fill.symbol not in sold or fill.at < since[fill.symbol]:
+            continue  # sales from before it was bought were of other shares
+        if not desk.store.fills.known(fill.broker_fill_id):
             sold[fill.symbol] += fill.qty
     return all(sold[symbol] >= qty for symbol, qty in owned.items())
 
