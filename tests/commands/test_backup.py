@@ -105,6 +105,18 @@ def test_a_backup_from_before_there_was_a_bot_restores(talked, line):
         assert memory.take(request(1)) is False
 
 
+def test_a_backup_of_the_moment_in_which_a_bot_began_could_not_be_restored(talked, line):
+    """sqlite3.connect makes an empty file; a kill, or a backup, can come before its tables."""
+    (talked / "bot.db").write_bytes(b"")
+    assert line("-C", talked, "backup", talked / "safe").returncode == 0
+    with Memory(talked / "bot.db") as memory:
+        memory.take(request(1))
+    done = line("-C", talked, "restore", talked / "safe")
+    assert done.returncode == 0, done.stderr
+    with Memory(talked / "bot.db") as memory:
+        assert memory.take(request(1)) is False
+
+
 def test_nothing_is_restored_under_a_bot_at_work(talked, line):
     assert line("-C", talked, "backup", talked / "safe").returncode == 0
     before = (talked / "desk.db").read_bytes()

@@ -87,7 +87,7 @@ class Memory:
         with self._trouble():
             self._db = sqlite3.connect(path.resolve().as_uri(), timeout=5.0, isolation_level=None, uri=True)
             path.chmod(0o600)
-            self._db.executescript(SCHEMA)
+            self._db.executescript(f"BEGIN;{SCHEMA}COMMIT;")  # all or none: a backup may be made at any moment
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +123,7 @@ class Memory:
             self._db.execute("ATTACH ? AS copy", [f"{copy.resolve().as_uri()}?mode=ro"])
         try:
             with self._transaction():
-                for sql in LEARN:
+                for sql in LEARN if _remembers(self._db, "copy") else ():
                     self._db.execute(sql)
         finally:
             with self._trouble():
@@ -217,13 +217,18 @@ class Memory:
 
 
 def check_copy(path: Path) -> None:
-    """StoreError unless a file is sound and has what `Memory.learn` reads."""
+    """StoreError unless a file is sound and has what `Memory.learn` reads, or is one without a table: its bot was
+    just beginning. An empty file is one that was cut off."""
     check(path)
     copy = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        for sql in LEARN:
+        for sql in LEARN if not path.stat().st_size or _remembers(copy, "main") else ():
             copy.execute("SELECT" + sql.partition("SELECT")[2].partition(" WHERE true")[0].replace("copy.", "main."))
     except sqlite3.Error as error:
         raise StoreError(f"{path} is not the memory of a bot: {error}", "name a folder of backups/") from None
     finally:
         copy.close()
+
+
+def _remembers(db: sqlite3.Connection, name: str) -> bool:
+    return db.execute(f"SELECT 1 FROM {name}.sqlite_master LIMIT 1").fetchone() is not None
