@@ -159,3 +159,17 @@ def test_the_largest_discount_of_a_close_holds_no_stronger_rule_up(desk):
     watch(desk, "08:35")
     assert [order.limit_price for order in sales(desk)] == STEPS
     assert {order.reason for order in sales(desk)} == {"decision"}
+
+
+def test_a_largest_discount_ends_with_the_close_it_was_said_for(desk):
+    """The operator cancels that sale; a CLOSE that is asked for later goes to the setting's 3 %."""
+    desk.broker.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
+    with pytest.raises(BrokerError):
+        liquidate(desk, LiquidateOptions(all_=True, max_discount=0.005))
+    del desk.broker.positions
+    watch(desk, "08:08")
+    cancel(desk, sales(desk)[-1].id)
+    watch(desk, "08:12")
+    ask(desk)
+    watch(desk, "08:30")
+    assert [order.limit_price for order in sales(desk)] == STEPS

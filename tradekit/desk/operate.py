@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from tradekit.desk.book import as_plan, set_levels
 from tradekit.desk.desk import Desk
 from tradekit.desk.events import event
+from tradekit.desk.extended import keep_bound
 from tradekit.desk.frozen import MATCH, unfreeze, why_frozen
 from tradekit.desk.match import candidates
 from tradekit.desk.orders import SURE, cancel_and_wait, note
@@ -33,7 +34,11 @@ def cancel(desk: Desk, name: str) -> Order:
     event(desk, "operator.cancel", symbol=order.symbol, ref=order.id)
     if order.status == "unknown" and order.broker_order_id is None and why_frozen(desk, order.symbol, MATCH):
         return _close_by_hand(desk, order)
-    return cancel_and_wait(desk, order, "asked by the operator")
+    found = cancel_and_wait(desk, order, "asked by the operator")
+    position = desk.store.positions.get(order.position_id) if order.position_id else None
+    if position is not None and order.reason == "decision" and found.status in FINAL_STATUSES:
+        keep_bound(desk, position, None)  # the CLOSE that it was said for is over
+    return found
 
 
 def _close_by_hand(desk: Desk, order: Order) -> Order:
