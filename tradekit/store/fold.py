@@ -108,7 +108,8 @@ class Episode:
     def exit_reason(self) -> str:
         """The reason of the largest part; of equal ones the first."""
         if len(self.exits) == 1:
-            return cast(str, self.exits[0]["reason"])
+            only: str = self.exits[0]["reason"]
+            return only
         parts: dict[str, Decimal] = {}
         for part in self.exits:
             parts[part["reason"]] = parts.get(part["reason"], ZERO) + part["qty"]

@@ -195,7 +195,7 @@ class _Import:
             turned.append(after.id if after and before and after is not before else None)
         _insert(self._db, part, homes, turned)
         self._booking.add_cash(*cash)
-        self._moved.update(fill.symbol for fill in part)
+        self._moved.update(map(_SYMBOL, part))
         self._write_closed(done)
         last = part[-1].at.replace(second=0, microsecond=0)
         opened = [*done, *held.values()]
@@ -234,6 +234,8 @@ class _Import:
 
 
 _AT: Callable[[Fill], datetime] = attrgetter("at")
+_ID: Callable[[Fill], str] = attrgetter("broker_fill_id")
+_SYMBOL: Callable[[Fill], str] = attrgetter("symbol")
 
 
 def _place(fill: Fill) -> tuple[datetime, bool, str]:
@@ -245,7 +247,7 @@ def _in_order(fills: Iterable[Fill]) -> list[Fill]:
     found = list(fills)
     if not found:
         return []
-    if len({fill.broker_fill_id for fill in found}) < len(found):  # the first one counts
+    if len(set(map(_ID, found))) < len(found):  # the first one counts
         found = list({fill.broker_fill_id: fill for fill in reversed(found)}.values())[::-1]
     if not _all_sound(found):
         found = [_sound(fill) for fill in found]
@@ -263,8 +265,8 @@ def _in_order(fills: Iterable[Fill]) -> list[Fill]:
 
 def _all_sound(fills: Sequence[Fill]) -> bool:
     """Whether `_sound` would change and refuse nothing, as far as extremes tell: without looking at each."""
-    bases = {symbol.replace("-", "/").partition("/")[0] for symbol in {fill.symbol for fill in fills}}
-    if bases & {fill.fee_asset for fill in fills}:
+    bases = {symbol.replace("-", "/").partition("/")[0] for symbol in set(map(_SYMBOL, fills))}
+    if bases & set(map(attrgetter("fee_asset"), fills)):
         return False
     columns = [list(map(attrgetter(name), fills)) for name in ("qty", "price", "fee")]
     (least_qty, most_qty), (least_price, most_price), (least_fee, most_fee) = (
