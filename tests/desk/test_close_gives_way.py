@@ -133,14 +133,18 @@ def test_after_the_close_limits_that_give_way_go_on(desk):
     assert alerts(desk, "exit-at-open") == []
 
 
+def bounded(desk, most):
+    """A `liquidate --all --max-discount` that could not send: the venue does not answer."""
+    desk.broker.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
+    with pytest.raises(BrokerError):
+        liquidate(desk, LiquidateOptions(all_=True, max_discount=most))
+    del desk.broker.positions
+
+
 def test_what_liquidate_could_not_send_keeps_its_largest_discount(desk):
     """--max-discount 0.012: 0.5 %, 1 %, then 1.2 % under 99.99, which is 98.79."""
-    fake = desk.broker
-    fake.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
-    with pytest.raises(BrokerError):
-        liquidate(desk, LiquidateOptions(all_=True, max_discount=0.012))
+    bounded(desk, 0.012)
     assert sales(desk) == []
-    del fake.positions
     watch(desk, "08:25")
     assert [order.limit_price for order in sales(desk)] == [D("99.49"), D("98.99"), D("98.79")]
     (position,) = desk.store.positions.open()
@@ -149,10 +153,7 @@ def test_what_liquidate_could_not_send_keeps_its_largest_discount(desk):
 
 def test_the_largest_discount_of_a_close_holds_no_stronger_rule_up(desk):
     """--max-discount 0.005 said nothing about the kill switch, which goes to the setting's 3 %."""
-    desk.broker.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
-    with pytest.raises(BrokerError):
-        liquidate(desk, LiquidateOptions(all_=True, max_discount=0.005))
-    del desk.broker.positions
+    bounded(desk, 0.005)
     watch(desk, "08:15")
     assert [order.limit_price for order in sales(desk)] == STEPS[:1]
     halt(desk, HaltOptions(reason="out", flatten=True))
@@ -163,10 +164,7 @@ def test_the_largest_discount_of_a_close_holds_no_stronger_rule_up(desk):
 
 def test_a_largest_discount_ends_with_the_close_it_was_said_for(desk):
     """The operator cancels that sale; a CLOSE that is asked for later goes to the setting's 3 %."""
-    desk.broker.positions = lambda: (_ for _ in ()).throw(BrokerError("503"))
-    with pytest.raises(BrokerError):
-        liquidate(desk, LiquidateOptions(all_=True, max_discount=0.005))
-    del desk.broker.positions
+    bounded(desk, 0.005)
     watch(desk, "08:08")
     cancel(desk, sales(desk)[-1].id)
     watch(desk, "08:12")

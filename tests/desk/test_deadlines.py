@@ -1,6 +1,7 @@
 """Every command has a total deadline: waits do not add up, what is left is said, the next run goes on from there."""
 
 import time
+from contextlib import contextmanager
 from itertools import islice
 from threading import Timer
 
@@ -106,14 +107,21 @@ def test_entries_that_hang_are_unknown_and_sent_once(held, line):
     assert bought == [*SYMBOLS, "EEE", "FFF"]
 
 
-@pytest.mark.parametrize("name", ["writer.lock", "submit.lock"])
-def test_locks_that_somebody_holds(tmp_path, line, name):
+@contextmanager
+def falling(tmp_path):
+    """A world, and its desk with AAA held at 09:34, whose price falls through the stop at 09:40."""
     world = World(tmp_path / "d", NO_COSTS + DEADLINES)
     world.add("AAA", [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40)
     with world.desk("09:31") as desk:
         decide(desk, "AAA", 100.0, stop=0.01, target=0.5)
         enter(desk, EnterOptions())
         passes(desk, "09:32", "09:34")
+        yield world, desk
+
+
+@pytest.mark.parametrize("name", ["writer.lock", "submit.lock"])
+def test_locks_that_somebody_holds(tmp_path, line, name):
+    with falling(tmp_path) as (world, desk):
         where = world.path if name == "writer.lock" else desk.account_dir
     with Lock(where / name):
         done = timed(line, world, "09:42", "monitor-exits")
@@ -147,12 +155,7 @@ def test_a_pass_of_a_loop_has_a_deadline_and_the_next_one_sells(held):
 @pytest.mark.parametrize("name", ["writer.lock", "submit.lock"])
 def test_a_lock_that_somebody_holds_ends_a_pass_and_not_the_loop(tmp_path, name):
     """One writer that hung for half a minute ended `monitor-exits --every`, and with it all exits."""
-    world = World(tmp_path / "d", NO_COSTS + DEADLINES)
-    world.add("AAA", [100] * 10 + [(100, 100, 98.9, 99.2)] + [99] * 40)
-    with world.desk("09:31") as desk:
-        decide(desk, "AAA", 100.0, stop=0.01, target=0.5)
-        enter(desk, EnterOptions())
-        passes(desk, "09:32", "09:34")
+    with falling(tmp_path) as (world, desk):
         held = Lock((world.path if name == "writer.lock" else desk.account_dir) / name)
         held.acquire()
         desk.clock.set(at("09:42"))

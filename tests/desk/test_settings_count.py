@@ -98,20 +98,30 @@ def test_the_word_of_the_venue_from_before_the_fill_does_not_stay(opened):
         assert (entry.status, entry.raw_status) == ("filled", None)
 
 
+ARMED = {"stop": 0.02, "target": 0.05, "after_target": "arm-trail", "trail": 0.03}
+
+
+def quoted(desk, monkeypatch, *prices, **plan):
+    """A position, and a quote (last, bid, ask) of 09:36:01 that the pass a second later sees."""
+    Fake(desk)
+    buy(desk, **plan)
+    desk.clock.set(at("09:36"))
+    seen = msgspec.structs.replace(quote_of(*prices, 1), at=at("09:36") + timedelta(seconds=1))
+    desk.clock.sleep(2)
+    monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+    return seen
+
+
 def test_without_bars_a_quote_raises_the_watermark_for_the_next_pass(opened, monkeypatch):
     with opened() as desk:
-        Fake(desk)
-        buy(desk, stop=0.02, target=0.05, after_target="arm-trail", trail=0.03)
-        desk.clock.set(at("09:36"))
-        seen = msgspec.structs.replace(quote_of("106", "105.95", "106.05", 1), at=at("09:36") + timedelta(seconds=1))
-        desk.clock.sleep(2)
-        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        seen = quoted(desk, monkeypatch, "106", "105.95", "106.05", **ARMED)
         monkeypatch.setattr(desk.market, "bar_seconds", lambda symbol, day: None)
         assert monitor_exits(desk) == []  # 105 arms the trail, which counts from the next look on
         (mark,) = desk.store.marks.all()
         assert (mark.high, mark.target_hit, mark.last_price) == (D(106), True, D(106))
         seen = msgspec.structs.replace(seen, last=D("102.8"), bid=D("102.75"), ask=D("102.85"), at=at("09:37"))
-        seen = msgspec.structs.replace(seen, last_at=at("09:37"))
+        later = msgspec.structs.replace(seen, last_at=at("09:37"))
+        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: later)
         desk.clock.set(at("09:37"))
         (order,) = monitor_exits(desk)  # 106 less 3 % is 102.82
         assert (order.purpose, order.reason) == ("exit", "trailing-stop")
@@ -120,12 +130,7 @@ def test_without_bars_a_quote_raises_the_watermark_for_the_next_pass(opened, mon
 def test_a_quote_lowers_the_low_too(opened, monkeypatch):
     """What raises MFE counts for MAE: the best price of a quote was in the trade's record, the worst was not."""
     with opened() as desk:
-        Fake(desk)
-        buy(desk, stop=0.02, target=0.05)
-        desk.clock.set(at("09:36"))
-        seen = msgspec.structs.replace(quote_of("99", "98.95", "99.05", 1), at=at("09:36") + timedelta(seconds=1))
-        desk.clock.sleep(2)
-        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        quoted(desk, monkeypatch, "99", "98.95", "99.05", stop=0.02, target=0.05)
         monkeypatch.setattr(desk.market, "bar_seconds", lambda symbol, day: None)
         assert monitor_exits(desk) == []
         (mark,) = desk.store.marks.all()
@@ -135,12 +140,7 @@ def test_a_quote_lowers_the_low_too(opened, monkeypatch):
 def test_with_bars_a_quote_moves_no_mark_that_the_running_bar_is_judged_by(opened, monkeypatch):
     """The quote of 106 may come after the low of 102.5 in one minute: a trail set by it must not sell at that low."""
     with opened() as desk:
-        Fake(desk)
-        buy(desk, stop=0.02, target=0.05, after_target="arm-trail", trail=0.03)
-        desk.clock.set(at("09:36"))
-        seen = msgspec.structs.replace(quote_of("106", "105.95", "106.05", 1), at=at("09:36") + timedelta(seconds=1))
-        desk.clock.sleep(2)
-        monkeypatch.setattr(desk.market, "quote", lambda symbol, now: seen)
+        quoted(desk, monkeypatch, "106", "105.95", "106.05", **ARMED)
         assert monitor_exits(desk) == []
         (mark,) = desk.store.marks.all()
         assert (mark.high, mark.target_hit, mark.last_price) == (D("100.01"), False, D(106))

@@ -275,7 +275,7 @@ def leave(desk: Desk, position: Position, seen: Seen) -> Order | None:
             alert(
                 desk,
                 "exit-at-open",
-                f"{position.symbol}: {reason} in the last bar; sold at the next open",
+                f"{position.symbol}: {reason}, and the market has closed; sold at the next open",
                 symbol=position.symbol,
                 ref=order.id,
             )

@@ -382,8 +382,7 @@ def fees_of(desk: Desk, side: Side, qty: Decimal, price: Decimal) -> Decimal:
     The venue's own rate, where it says one, with the dated table of desk.yaml (docs/paper.md): regulatory fees are the
     same at every venue.
     """
-    from tradekit.brokers.paper.broker import fee_table
-    from tradekit.brokers.paper.fees import Done
+    from tradekit.brokers.paper.fees import Done, fee_table
     from tradekit.desk.state import taker_fee
 
     table = fee_table(desk.settings.paper, desk.settings.desk.currency, desk.calendar.around_the_clock)

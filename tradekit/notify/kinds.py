@@ -31,7 +31,7 @@ ALERTS: dict[str, Advice] = {
     "child-failed": Advice("a command ended with 2, 4, 6 or 9", "run it by hand and do what its hint says"),
     "clock-moved": Advice("the host's clock jumped", "look at its time service (`timedatectl`)"),
     "code-changed": Advice("another version is installed than runs", "`tradekit supervise --reload`"),
-    "exit-at-open": Advice("an exit found in the last bar waits for the next open", "decide whether to sell earlier"),
+    "exit-at-open": Advice("an exit found after the close waits for the next open", "decide whether to sell earlier"),
     "exit-by-hand": Advice(
         "the desk cannot send an exit", "send the order it prints by hand, then `tradekit reconcile`"
     ),

@@ -342,10 +342,14 @@ def trade_of(episode: Episode, mark: Mark | None, initial_stop: Decimal | None, 
 def trade_columns(
     episodes: Sequence[Episode], marks: Sequence[Mark | None], stops: Sequence[Decimal | None], *, currency: str
 ) -> list[Sequence[Any]]:
-    """The fields of `trade_of` in the order of Trade, of many: what an import writes without a record in between."""
+    """The fields of `trade_of` in the order of Trade, of many: what an import writes without a record in between.
+
+    ValueError for an episode that is still open.
+    """
     closed = [each.closed_at for each in episodes]
     if None in closed or not all(each.out_qty for each in episodes):
-        raise ValueError("an episode is still open")
+        still = [each.id for each in episodes if each.closed_at is None or not each.out_qty]
+        raise ValueError(f"still open: {', '.join(still)}")
     openings = [each.opening for each in episodes]
     entries = entry_prices(episodes)
     gross, fees = wires(each.gross for each in episodes), wires(each.fees for each in episodes)  # sums of booked money

@@ -27,7 +27,7 @@ from tradekit.brokers.paper.books import (
     stamp,
 )
 from tradekit.brokers.paper.engine import Engine, Rules
-from tradekit.brokers.paper.fees import US_TABLE, FeeTable
+from tradekit.brokers.paper.fees import fee_table
 from tradekit.calendar import Calendar
 from tradekit.clock import Clock, iso
 from tradekit.config import PaperSettings
@@ -501,14 +501,6 @@ def cutoff_of(tif: str, session: Session | None) -> datetime | None:
     if session is None or tif not in ("opg", "cls"):
         return None
     return session.open - OPEN_CUTOFF if tif == "opg" else session.close - CLOSE_CUTOFF
-
-
-def fee_table(settings: PaperSettings, currency: str, around_the_clock: bool) -> FeeTable:
-    """What desk.yaml lists, else the US regulatory table on a dollar desk that keeps exchange hours."""
-    rows = settings.fees
-    if rows is None:
-        rows = list(US_TABLE) if currency == "USD" and not around_the_clock else []
-    return FeeTable(rows, dec(settings.maker), dec(settings.taker), currency)
 
 
 def _flow(n: int, at: datetime, kind: str, symbol: str | None, qty: Decimal | None, amount: Decimal) -> CashFlow:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
-from tradekit.config import PaperFee
+from tradekit.config import PaperFee, PaperSettings
 from tradekit.model import Side
-from tradekit.money import ZERO, book
+from tradekit.money import ZERO, book, dec
 
 CENT = Decimal("0.01")
 _MILLION = Decimal(1_000_000)
@@ -106,3 +106,11 @@ def _charge(row: PaperFee, done: Done) -> Decimal:
     if row.rounding == "none":
         return amount
     return amount.quantize(CENT, rounding=ROUND_CEILING if row.rounding == "cent-up" else ROUND_HALF_EVEN)
+
+
+def fee_table(settings: PaperSettings, currency: str, around_the_clock: bool) -> FeeTable:
+    """What desk.yaml lists, else the US regulatory table on a dollar desk that keeps exchange hours."""
+    rows = settings.fees
+    if rows is None:
+        rows = list(US_TABLE) if currency == "USD" and not around_the_clock else []
+    return FeeTable(rows, dec(settings.maker), dec(settings.taker), currency)
